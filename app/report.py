@@ -1,0 +1,903 @@
+"""
+What a run means: spans -> `Report`, a fold over a stream in one pass. Pure.
+
+Spans come in order of arrival, in small batches, and each fold below looks at a batch for one
+thing only. Memory is bounded by the peak in flight, the distinct keys and connections, and eight
+bytes a span for its lateness.
+
+Lengths are whole nanoseconds throughout; `figures` and `document` turn them into seconds.
+"""
+
+import enum
+import math
+import statistics
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappush, heappushpop, nlargest
+from itertools import groupby, islice
+from operator import attrgetter
+
+from app.spans import SEQUENCE_BITS, Outcome, Span, span_name
+
+BATCH = 1024  # spans looked at together: enough to work in C, few enough for the processor's cache
+EXAMPLES = 20  # spans named for a figure
+MOST_KEYS = 100  # whose retries are shown, those with the most attempts
+MOST_GAPS = 100  # kept of a key; no policy needs more to be seen
+MOST_STEPS = 256  # of the curve of what was in flight
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+
+
+# --- the report ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The spans that ended alike: how many, and the first of their ids."""
+
+    outcome: Outcome
+    status: int | None
+    count: int
+    spans: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The most in flight in each step of *step_ns* since the first arrival."""
+
+    step_ns: int
+    levels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LowerBound:
+    """The shortest time in which these delays fit, never more than the peak of them at once."""
+
+    longest_ns: int
+    total_ns: int
+    peak: int
+
+    @property
+    def shared_ns(self) -> int:
+        """The sum of the delays, spread evenly over the peak."""
+        return -(-self.total_ns // max(self.peak, 1))
+
+    @property
+    def ns(self) -> int:
+        return lower_bound_ns(self.longest_ns, self.total_ns, self.peak)
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """How much later than planned the replies came; None where no reply was due."""
+
+    replies: int
+    p50_ns: int | None
+    p99_ns: int | None
+    max_ns: int | None
+    worst: tuple[int, ...]  # ids, the latest first
+
+
+class PolicyName(enum.StrEnum):
+    """How a client paces its retries."""
+
+    TOO_FEW = "too few"
+    NONE = "none"
+    CONSTANT = "constant"
+    EXPONENTIAL = "exponential"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """
+    The pause before retry k that fits best: `first_ns` x `factor` ** (k - 1), at most `cap_ns`.
+
+    *error* is the root mean square of gap / fitted pause - 1. *jitter* is None where the gaps are
+    too few to tell. *first_at_once*: the first retry came without a pause and is no part of the
+    fit, as urllib3 does it; k then counts from the second.
+    """
+
+    name: PolicyName
+    first_ns: int | None = None
+    factor: float | None = None
+    cap_ns: int | None = None
+    jitter: bool | None = None
+    error: float | None = None
+    first_at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRetries:
+    """The attempts of one key; a gap is negative where two attempts overlapped."""
+
+    key: str
+    attempts: int
+    gaps_ns: tuple[int, ...]  # at most the first 100
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Attempts beyond the first of their key."""
+
+    count: int
+    keys: int  # how many keys were tried more than once
+    shown: tuple[KeyRetries, ...]  # at most 100 keys, the most attempts first
+    spans: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """One client that left: how long it waited, of what was planned (x time scale)."""
+
+    span: int
+    waited_ns: int
+    planned_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellations:
+    """
+    The clients that left, and what they cost.
+
+    *waited_ns* is theirs, arrival to end; *wasted_ns* is ours, from wait begun to end.
+    """
+
+    count: int
+    waited_ns: int
+    planned_ns: int
+    wasted_ns: int
+    shown: tuple[Cancellation, ...]  # the first of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """
+    What the spans of a run say together; pages, JSON and the terminal show this one value.
+
+    Names ending in `_ns` are nanoseconds: moments since the Unix epoch or lengths, never negative
+    but for a retry's gap. In flight is half-open, arrival to end: at one instant ends come before
+    arrivals, and a span of no length is never in flight. What has not ended counts up to now.
+    A ratio to nothing is None.
+    """
+
+    run: str
+    now_ns: int
+    requests: int
+    replies: tuple[Reply, ...]
+    dropped: int
+    first_arrival_ns: int | None
+    last_end_ns: int | None
+    last_span: int | None  # the one that ended last
+    makespan_ns: int  # first arrival to last end
+    busy_ns: int  # the sum of wait begun to end
+    in_flight_ns: int  # the sum of arrival to end
+    active_ns: int  # with something in flight
+    peak: int
+    peak_at_ns: int | None  # the first moment of the peak
+    peak_spans: tuple[int, ...]
+    curve: Curve
+    connections: int
+    reused: int  # requests on a connection that had carried one before
+    opening_spans: tuple[int, ...]  # the first requests of their connections
+    lower_bound: LowerBound
+    lateness: Lateness
+    retries: Retries
+    cancellations: Cancellations
+
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many spans had each outcome; all are named, also those that did not happen."""
+        return {outcome: self.count(outcome) for outcome in Outcome}
+
+    @property
+    def statuses(self) -> dict[int, int]:
+        """How many spans had each status, ascending."""
+        counts: Counter[int] = Counter()
+        for reply in self.replies:
+            if reply.status is not None:
+                counts[reply.status] += reply.count
+        return dict(sorted(counts.items()))
+
+    def count(self, outcome: Outcome) -> int:
+        """How many spans had this outcome."""
+        return sum(reply.count for reply in self.replies if reply.outcome is outcome)
+
+    @property
+    def mean_in_flight(self) -> float | None:
+        """In-flight time / active time."""
+        return _ratio(self.in_flight_ns, self.active_ns)
+
+    @property
+    def speedup(self) -> float | None:
+        """Busy / makespan: how many times faster than one after another."""
+        return _ratio(self.busy_ns, self.makespan_ns)
+
+    @property
+    def efficiency(self) -> float | None:
+        """Lower bound / makespan: 1 is as fast as these delays allow at this peak."""
+        return _ratio(self.lower_bound.ns, self.makespan_ns)
+
+    @property
+    def reuse(self) -> float | None:
+        """The share of requests on a connection that had carried one before."""
+        return _ratio(self.reused, self.requests)
+
+    @property
+    def requests_per_connection(self) -> float | None:
+        """Requests / connections."""
+        return _ratio(self.requests, self.connections)
+
+
+def lower_bound_ns(longest_ns: int, total_ns: int, concurrency: int) -> int:
+    """
+    The shortest makespan of delays whose longest and sum are known, *concurrency* at a time.
+
+    R. L. Graham, Bounds on Multiprocessing Timing Anomalies (1969): no schedule is shorter than
+    the longest job, nor than the sum of all spread evenly.
+    """
+    return max(longest_ns, -(-total_ns // max(concurrency, 1)))
+
+
+def percentile(ordered: Sequence[int], percent: int) -> int:
+    """
+    The nearest-rank percentile of ascending values: the least that *percent* % do not exceed.
+
+    Always a value that occurred. Hyndman and Fan, Sample Quantiles in Statistical Packages
+    (1996), definition 1.
+    """
+    return ordered[max(-(-percent * len(ordered) // 100), 1) - 1]
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+# --- the fold ------------------------------------------------------------------------------------
+
+
+class Fold:
+    """
+    The report of spans that come in lists, in ascending order of id: `add` them, then `report`.
+
+    A clock that was set between two starts of the service makes lengths zero, never negative.
+    """
+
+    def __init__(self, run: str, *, now_ns: int) -> None:
+        self._run = run
+        self._now_ns = now_ns
+        self._tally, self._level = _Tally(), _Level()
+        self._waits, self._retries = _Waits(), _Retries()
+        self._connections, self._cancellations = _Connections(), _Cancellations()
+
+    def add(self, spans: Iterable[Span]) -> None:
+        """Take the next spans of the run."""
+        for batch in _batches(spans):
+            ends = _ends(batch, self._now_ns)
+            self._tally.add(batch)
+            self._level.add(batch, ends)
+            self._waits.add(batch, ends)
+            self._connections.add(batch)
+            self._retries.add(batch, ends)
+            self._cancellations.add(batch, ends)
+
+    def report(self, *, dropped: int = 0) -> Report:
+        """What they say together; *dropped* is how many spans of the run were not kept."""
+        level, waits, connections = self._level, self._waits, self._connections
+        level.drain()
+        return Report(
+            run=self._run,
+            now_ns=self._now_ns,
+            requests=self._tally.requests,
+            replies=self._tally.replies(),
+            dropped=dropped,
+            first_arrival_ns=level.first_ns,
+            last_end_ns=level.last_ns,
+            last_span=level.last_span,
+            makespan_ns=level.makespan_ns,
+            busy_ns=waits.busy_ns,
+            in_flight_ns=level.in_flight_ns,
+            active_ns=level.active_ns,
+            peak=level.peak,
+            peak_at_ns=level.peak_at_ns,
+            peak_spans=level.peak_spans,
+            curve=level.curve(),
+            connections=connections.count,
+            reused=connections.reused,
+            opening_spans=tuple(connections.opening),
+            lower_bound=LowerBound(waits.longest_ns, waits.total_ns, level.peak),
+            lateness=waits.lateness(),
+            retries=self._retries.summary(),
+            cancellations=self._cancellations.summary(),
+        )
+
+
+def build(spans: Iterable[Span], *, run: str, now_ns: int, dropped: int = 0) -> Report:
+    """The report of *spans*, which come in ascending order of id and are read once."""
+    fold = Fold(run, now_ns=now_ns)
+    fold.add(spans)
+    return fold.report(dropped=dropped)
+
+
+def _batches(spans: Iterable[Span]) -> Iterator[list[Span]]:
+    """Some spans at a time, never of two boots."""
+    stream = iter(spans)
+    while batch := list(islice(stream, BATCH)):
+        if _boot(batch[0]) == _boot(batch[-1]):
+            yield batch
+        else:
+            yield from (list(part) for _, part in groupby(batch, _boot))
+
+
+def _boot(span: Span) -> int:
+    return span.id >> SEQUENCE_BITS
+
+
+def _ends(spans: list[Span], now_ns: int) -> list[int]:
+    """When each span ended, or now; never before its arrival."""
+    return [
+        end
+        if (end := now_ns if span.end_ns is None else span.end_ns) > span.arrival_ns
+        else span.arrival_ns
+        for span in spans
+    ]
+
+
+class _Tally:
+    """How spans ended."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._counts: Counter[tuple[Outcome, int | None]] = Counter()
+        self._examples: dict[tuple[Outcome, int | None], list[int]] = {}
+
+    def add(self, spans: list[Span]) -> None:
+        self.requests += len(spans)
+        for reply, count in Counter(map(_reply, spans)).items():
+            examples = self._examples.setdefault(reply, [])
+            if len(examples) < EXAMPLES:
+                alike = (span.id for span in spans if _reply(span) == reply)
+                examples += islice(alike, EXAMPLES - len(examples))
+            self._counts[reply] += count
+
+    def replies(self) -> tuple[Reply, ...]:
+        return tuple(
+            Reply(outcome, status, count, tuple(self._examples[outcome, status]))
+            for (outcome, status), count in self._counts.items()
+        )
+
+
+_reply = attrgetter("outcome", "status")
+
+
+class _Level:
+    """
+    What was in flight when.
+
+    The level only rises at arrivals, so it is worked out there: those that arrived, minus those
+    whose end has come. Every end that has come belongs to this batch or to a span left open by
+    the last, for ends follow arrivals. A boot leaves nothing open to the next.
+    """
+
+    def __init__(self) -> None:
+        self.first_ns: int | None = None
+        self.last_ns: int | None = None
+        self.last_span: int | None = None
+        self.in_flight_ns = self.active_ns = 0
+        self.peak = 0
+        self.peak_at_ns: int | None = None
+        self.peak_spans: tuple[int, ...] = ()
+        self._boot = -1
+        self._open: list[tuple[int, int, int]] = []  # arrival, end, id
+        self._open_ends: list[int] = []  # of those, ascending
+        self._fresh: list[tuple[int, int, int]] = []  # not yet swept
+        self._seen_ns = 0  # the last arrival
+        self._begun_ns = self._reach_ns = 0  # of the present stretch with something in flight
+        self._steps = _Steps()
+
+    @property
+    def makespan_ns(self) -> int:
+        if self.first_ns is None or self.last_ns is None:
+            return 0
+        return self.last_ns - self.first_ns
+
+    def curve(self) -> Curve:
+        return Curve(self._steps.step_ns, tuple(self._steps.levels))
+
+    def add(self, spans: list[Span], ends: list[int]) -> None:
+        arrivals = [span.arrival_ns for span in spans]
+        self.in_flight_ns += sum(ends) - sum(arrivals)
+        self._frame(spans, arrivals, ends)
+        if (boot := _boot(spans[0])) != self._boot:
+            self.drain()
+            self._boot, self._seen_ns = boot, arrivals[0]
+            self._begun_ns = self._reach_ns = arrivals[0]
+        numbers = [span.id for span in spans]
+        present = zip(arrivals, ends, numbers, strict=True)
+        self._fresh += [span for span in present if span[1] > span[0]]
+        # As many at once as are open, so that going through these stays cheap whatever the peak.
+        if len(self._fresh) > max(BATCH, len(self._open)):
+            self._sweep()
+
+    def drain(self) -> None:
+        """Let everything open end; what follows is of another boot, or nothing."""
+        self._sweep()
+        if ends := self._open_ends:
+            self._steps.add([], [], ends, since=self._seen_ns, until=ends[-1])
+        self._open, self._open_ends = [], []
+        self.active_ns += self._reach_ns - self._begun_ns
+        self._begun_ns = self._reach_ns
+
+    def _frame(self, spans: list[Span], arrivals: list[int], ends: list[int]) -> None:
+        first, last = min(arrivals), max(ends)
+        if self.first_ns is None or first < self.first_ns:
+            self.first_ns = first
+        if self.last_ns is None or last > self.last_ns:
+            self.last_ns, self.last_span = last, spans[ends.index(last)].id
+
+    def _sweep(self) -> None:
+        lasting, self._fresh = self._fresh, []
+        if not lasting:
+            return
+        present = self._open + lasting
+        # The ends left open ascend already, so sorting is little more than merging.
+        ends = sorted(self._open_ends + [end for _, end, _ in lasting])
+        levels = self._levels(lasting, ends)
+        if (peak := max(levels)) > self.peak:
+            self.peak, self.peak_at_ns = peak, (at := lasting[levels.index(peak)][0])
+            there = (number for arrival, end, number in present if arrival <= at < end)
+            self.peak_spans = tuple(islice(there, EXAMPLES))
+        arrivals = [arrival for arrival, _, _ in lasting]
+        seen = max(arrivals[-1], self._seen_ns)
+        self._steps.add(arrivals, levels, ends, since=self._seen_ns, until=seen)
+        self._seen_ns = seen
+        self._open = [span for span in present if span[1] > seen]
+        self._open_ends = ends[bisect_right(ends, seen) :]
+
+    def _levels(self, lasting: list[tuple[int, int, int]], ends: list[int]) -> list[int]:
+        """How many were in flight at each arrival, itself included; adds to the active time."""
+        levels = []
+        ended = 0
+        begun_ns, reach_ns = self._begun_ns, self._reach_ns
+        for arrived, (arrival, end, _) in enumerate(lasting, len(self._open) + 1):
+            while ends[ended] <= arrival:
+                ended += 1
+            levels.append(arrived - ended)
+            if arrival > reach_ns:
+                self.active_ns += reach_ns - begun_ns
+                begun_ns = arrival
+            if end > reach_ns:  # noqa: PLR1730 (a call of `max` is slower than the whole test)
+                reach_ns = end
+        self._begun_ns, self._reach_ns = begun_ns, reach_ns
+        return levels
+
+
+class _Steps:
+    """The curve of what was in flight; when the steps run out, each becomes twice as long."""
+
+    def __init__(self) -> None:
+        self.step_ns = 1
+        self.levels: list[int] = []
+        self._origin_ns: int | None = None
+
+    def add(
+        self, arrivals: list[int], levels: list[int], ends: list[int], *, since: int, until: int
+    ) -> None:
+        """
+        Take in *arrivals* with the *levels* they made, all after *since* and none after *until*.
+
+        *ends* ascend and are those of *arrivals* and of all that was open at *since*.
+        """
+        if self._origin_ns is None:
+            self._origin_ns = since
+        self._make_room(max(until - self._origin_ns, 0))
+        carried = len(ends) - len(arrivals)
+        for place in range(self._place(since), self._place(until) + 1):
+            begin = self._origin_ns + place * self.step_ns
+            # Before *since* nothing arrived or ended: what was carried is the level at *since*.
+            at_begin = carried + bisect_left(arrivals, begin) - bisect_right(ends, begin)
+            here = slice(bisect_left(arrivals, begin), bisect_left(arrivals, begin + self.step_ns))
+            self.levels[place] = max(self.levels[place], at_begin, *levels[here])
+
+    def _place(self, moment_ns: int) -> int:
+        # Before the origin only when the clock was set back between two boots.
+        return max(moment_ns - (self._origin_ns or 0), 0) // self.step_ns
+
+    def _make_room(self, length_ns: int) -> None:
+        while length_ns // self.step_ns >= MOST_STEPS:
+            self.levels = [max(self.levels[i : i + 2]) for i in range(0, len(self.levels), 2)]
+            self.step_ns *= 2
+        self.levels += [0] * (length_ns // self.step_ns + 1 - len(self.levels))
+
+
+class _Waits:
+    """How long the waits were, were to be, and how late the replies came."""
+
+    def __init__(self) -> None:
+        self.busy_ns = self.longest_ns = self.total_ns = 0
+        self._lateness = array("q")
+        self._worst: list[tuple[int, int]] = []  # a heap of (lateness, -id)
+        self._least_ns = 0  # of the worst, once there are enough of them
+
+    def add(self, spans: list[Span], ends: list[int]) -> None:
+        busy = longest = total = 0
+        late = self._lateness.append
+        # Here a call of `min` or `max` costs more than anything else: hence the exceptions.
+        for span, end in zip(spans, ends, strict=True):
+            if (begun := span.wait_begun_ns) is None:
+                continue
+            spent = end - begun if end > begun else 0
+            busy += spent
+            if (planned := span.delay_ns) is None:
+                continue
+            if span.time_scale != 1:
+                planned = round(planned * span.time_scale)
+            # `Span.lateness_ns`, without the cost of the call.
+            byte = span.first_byte_ns if span.drip is None else span.last_byte_ns
+            if byte is not None:
+                lateness = byte - begun - planned
+                late(lateness if lateness > 0 else 0)  # noqa: FURB136
+                if lateness > self._least_ns:
+                    self._keep(lateness, span.id)
+            # Who left early is no proof that the whole delay had to fit.
+            delay = planned if planned < spent else spent  # noqa: FURB136
+            total += delay
+            if delay > longest:  # noqa: PLR1730
+                longest = delay
+        self.busy_ns += busy
+        self.total_ns += total
+        self.longest_ns = max(self.longest_ns, longest)
+
+    def _keep(self, lateness_ns: int, number: int) -> None:
+        if len(self._worst) < EXAMPLES:
+            heappush(self._worst, (lateness_ns, -number))
+        else:
+            heappushpop(self._worst, (lateness_ns, -number))
+            self._least_ns = self._worst[0][0]
+
+    def lateness(self) -> Lateness:
+        if not self._lateness:
+            return Lateness(0, None, None, None, ())
+        ordered = sorted(self._lateness)
+        p50, p99, most = (percentile(ordered, percent) for percent in (50, 99, 100))
+        worst = tuple(-negative for _, negative in sorted(self._worst, reverse=True))
+        return Lateness(len(ordered), p50, p99, most, worst)
+
+
+class _Connections:
+    """How many connections carried the requests; their numbers begin anew with each boot."""
+
+    def __init__(self) -> None:
+        self.reused = 0
+        self.opening: list[int] = []
+        self._boot = -1
+        self._earlier = 0
+        self._numbers: set[int] = set()
+
+    @property
+    def count(self) -> int:
+        return self._earlier + len(self._numbers)
+
+    def add(self, spans: list[Span]) -> None:
+        if (boot := _boot(spans[0])) != self._boot:
+            self._earlier, self._boot, self._numbers = self.count, boot, set()
+        self._numbers.update(map(attrgetter("connection"), spans))
+        self._numbers.discard(0)  # not known
+        self.reused += len([span for span in spans if span.connection_request > 1])
+        if len(self.opening) < EXAMPLES:
+            opening = (span.id for span in spans if span.connection_request == 1)
+            self.opening += islice(opening, EXAMPLES - len(self.opening))
+
+
+class _Cancellations:
+    """The clients that left."""
+
+    def __init__(self) -> None:
+        self._count = self._waited_ns = self._planned_ns = self._wasted_ns = 0
+        self._shown: list[Cancellation] = []
+
+    def add(self, spans: list[Span], ends: list[int]) -> None:
+        gone = Outcome.CLIENT_GONE  # looking it up costs as much as the rest of the loop
+        for place in [i for i, span in enumerate(spans) if span.outcome is gone]:
+            self._take(spans[place], ends[place])
+
+    def _take(self, span: Span, end_ns: int) -> None:
+        waited, planned = end_ns - span.arrival_ns, span.scaled_delay_ns
+        self._count += 1
+        self._waited_ns += waited
+        self._planned_ns += planned or 0
+        if span.wait_begun_ns is not None:
+            self._wasted_ns += max(end_ns - span.wait_begun_ns, 0)
+        if len(self._shown) < EXAMPLES:
+            self._shown.append(Cancellation(span.id, waited, planned))
+
+    def summary(self) -> Cancellations:
+        return Cancellations(
+            self._count, self._waited_ns, self._planned_ns, self._wasted_ns, tuple(self._shown)
+        )
+
+
+# --- retries -------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """What is remembered of one key."""
+
+    end_ns: int
+    count: int = 1
+    gaps_ns: "array[int] | None" = None  # until there is a retry: most keys never have one
+
+
+class _Retries:
+    """The attempts of each key; without keys nothing is said, for load tools repeat their URLs."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, _Attempts] = {}
+        self._count = 0
+        self._spans: list[int] = []
+
+    def add(self, spans: list[Span], ends: list[int]) -> None:
+        keyed = [(i, span.key) for i, span in enumerate(spans) if span.key is not None]
+        for place, key in keyed:
+            if (attempts := self._keys.get(key)) is None:
+                self._keys[key] = _Attempts(ends[place])
+            else:
+                self._again(attempts, spans[place], ends[place])
+
+    def _again(self, attempts: _Attempts, span: Span, end_ns: int) -> None:
+        if attempts.gaps_ns is None:
+            attempts.gaps_ns = array("q")
+        if len(attempts.gaps_ns) < MOST_GAPS:
+            attempts.gaps_ns.append(span.arrival_ns - attempts.end_ns)
+        attempts.end_ns = end_ns
+        attempts.count += 1
+        self._count += 1
+        if len(self._spans) < EXAMPLES:
+            self._spans.append(span.id)
+
+    def summary(self) -> Retries:
+        retried = [(key, attempts) for key, attempts in self._keys.items() if attempts.count > 1]
+        most = nlargest(MOST_KEYS, retried, key=lambda item: item[1].count)
+        shown = tuple(
+            KeyRetries(key, attempts.count, gaps := tuple(attempts.gaps_ns or ()), fit(gaps))
+            for key, attempts in most
+        )
+        return Retries(self._count, len(retried), shown, tuple(self._spans))
+
+
+AT_ONCE_NS = 22 * MILLISECOND  # a client that does not pause is back by then, turnaround included
+GROWTH = 1.2  # a factor below this is a constant pause; the gentlest back-off in use is 1.5
+UNSTEADY = 0.02  # relative error from which pauses count as jittered
+UNSTEADY_NS = 30 * MILLISECOND  # and the deviation that timers and networks explain
+CAPPED = 0.97  # of the longest gap: from here on a pause stands at its cap
+
+
+def fit(gaps_ns: Sequence[int]) -> Policy:
+    """
+    The policy behind the gaps between one key's attempts, in order.
+
+    Growth is the slope of a straight line through the logarithms of the gaps, and counts only
+    where it explains at least half of their spread: jitter alone makes slopes, too.
+    """
+    if len(gaps_ns) < 2:
+        return Policy(name=PolicyName.TOO_FEW)
+    if max(gaps_ns) <= AT_ONCE_NS:
+        return Policy(name=PolicyName.NONE)
+    at_once = gaps_ns[0] <= AT_ONCE_NS
+    # A gap below a millisecond, or below zero, has no useful logarithm.
+    pauses = [max(gap, MILLISECOND) for gap in gaps_ns[at_once:]]
+    if len(pauses) < 2:
+        return Policy(name=PolicyName.TOO_FEW, first_at_once=at_once)
+    return _growing(pauses, at_once) or _constant(pauses, at_once)
+
+
+def _growing(pauses_ns: list[int], at_once: bool) -> Policy | None:
+    rising = _rising(pauses_ns)
+    steps, logs = range(len(rising)), [math.log(pause) for pause in rising]
+    slope, intercept = statistics.linear_regression(steps, logs)
+    if slope < math.log(GROWTH) or statistics.correlation(steps, logs) ** 2 < 0.5:
+        return None
+    cap = max(pauses_ns) if len(rising) < len(pauses_ns) else math.inf
+    fitted = [min(math.exp(intercept + slope * k), cap) for k in range(len(pauses_ns))]
+    jitter, error = _unsteadiness(pauses_ns, fitted)
+    return Policy(
+        name=PolicyName.EXPONENTIAL,
+        first_ns=round(fitted[0]),
+        factor=math.exp(slope),
+        cap_ns=None if cap == math.inf else round(cap),
+        jitter=jitter if len(pauses_ns) > 2 else None,  # a line goes through any two points
+        error=error,
+        first_at_once=at_once,
+    )
+
+
+def _rising(pauses_ns: list[int]) -> list[int]:
+    """The pauses before they stand at a cap; all, when they do not."""
+    near = CAPPED * max(pauses_ns)
+    rise = next(place for place, pause in enumerate(pauses_ns) if pause >= near)
+    capped = rise >= 2 and len(pauses_ns) - rise >= 2 and min(pauses_ns[rise:]) >= near
+    return pauses_ns[:rise] if capped else pauses_ns
+
+
+def _constant(pauses_ns: list[int], at_once: bool) -> Policy:
+    pause = statistics.fmean(pauses_ns)
+    jitter, error = _unsteadiness(pauses_ns, [pause] * len(pauses_ns))
+    return Policy(
+        name=PolicyName.CONSTANT,
+        first_ns=round(pause),
+        factor=1.0,
+        jitter=jitter,
+        error=error,
+        first_at_once=at_once,
+    )
+
+
+def _unsteadiness(pauses_ns: list[int], fitted_ns: list[float]) -> tuple[bool, float]:
+    """Whether the pauses leave the fit by more than chance would, and the error of the fit."""
+    deviations = [pause - fit for pause, fit in zip(pauses_ns, fitted_ns, strict=True)]
+    relative = [deviation / fit for deviation, fit in zip(deviations, fitted_ns, strict=True)]
+    error = math.sqrt(statistics.fmean(part * part for part in relative))
+    return error >= UNSTEADY and max(map(abs, deviations)) >= UNSTEADY_NS, error
+
+
+# --- presentation --------------------------------------------------------------------------------
+
+
+def lengths_ns(report: Report) -> dict[str, int | None]:
+    """The figures that are lengths, by the names `check` knows, in nanoseconds."""
+    return {
+        "makespan": report.makespan_ns,
+        "busy": report.busy_ns,
+        "lateness_p99": report.lateness.p99_ns,
+        "lateness_max": report.lateness.max_ns,
+        "wasted": report.cancellations.wasted_ns,
+    }
+
+
+def ratios(report: Report) -> dict[str, float | None]:
+    """The figures that are ratios, by the names `check` knows; None is a ratio to nothing."""
+    return {
+        "mean_in_flight": report.mean_in_flight,
+        "speedup": report.speedup,
+        "efficiency": report.efficiency,
+        "reuse": report.reuse,
+    }
+
+
+def counts(report: Report) -> dict[str, int]:
+    """The figures that are counts, by the names `check` knows, `status.NNN` where there is one."""
+    return {
+        "requests": report.requests,
+        "completed": report.count(Outcome.COMPLETED),
+        "cancelled": report.count(Outcome.CLIENT_GONE),
+        "faulted": report.count(Outcome.FAULTED),
+        "rejected": report.count(Outcome.REJECTED),
+        "errors": report.count(Outcome.ERROR),
+        "peak": report.peak,
+        "connections": report.connections,
+        "retries": report.retries.count,
+        "dropped": report.dropped,
+    } | {f"status.{status}": count for status, count in report.statuses.items()}
+
+
+def figures(report: Report) -> dict[str, int | float | None]:
+    """Every figure by the name `check` knows: counts, ratios, and lengths in seconds."""
+    seconds = {name: _seconds(ns) for name, ns in lengths_ns(report).items()}
+    return {**counts(report), **ratios(report), **seconds}
+
+
+def document(report: Report) -> dict[str, object]:
+    """
+    The report as JSON shows it, in a fixed order: counts are integers, lengths are seconds.
+
+    `first_arrival` and `last_end` are seconds since the Unix epoch, `peak_at` since the first
+    arrival.
+    """
+    return {
+        "run": report.run,
+        "figures": figures(report),
+        "outcomes": {outcome.value: count for outcome, count in report.outcomes.items()},
+        "statuses": {str(status): count for status, count in report.statuses.items()},
+        "time": _time_document(report),
+        "in_flight": _in_flight_document(report),
+        "lower_bound": {
+            "seconds": _seconds(report.lower_bound.ns),
+            "longest_delay": _seconds(report.lower_bound.longest_ns),
+            "sum_of_delays_by_peak": _seconds(report.lower_bound.shared_ns),
+        },
+        "connections": {
+            "count": report.connections,
+            "requests_per_connection": report.requests_per_connection,
+            "reuse": report.reuse,
+        },
+        "lateness": {
+            "replies": report.lateness.replies,
+            "p50": _seconds(report.lateness.p50_ns),
+            "p99": _seconds(report.lateness.p99_ns),
+            "max": _seconds(report.lateness.max_ns),
+            "worst": _names(report.lateness.worst),
+        },
+        "retries": _retries_document(report.retries),
+        "cancellations": _cancellations_document(report.cancellations),
+    }
+
+
+def _time_document(report: Report) -> dict[str, object]:
+    return {
+        "first_arrival": _seconds(report.first_arrival_ns),
+        "last_end": _seconds(report.last_end_ns),
+        "makespan": _seconds(report.makespan_ns),
+        "busy": _seconds(report.busy_ns),
+        "active": _seconds(report.active_ns),
+    }
+
+
+def _in_flight_document(report: Report) -> dict[str, object]:
+    at_ns = report.peak_at_ns
+    return {
+        "now": report.count(Outcome.IN_FLIGHT),
+        "peak": report.peak,
+        "peak_at": None if at_ns is None else _seconds(at_ns - (report.first_arrival_ns or 0)),
+        "peak_spans": _names(report.peak_spans),
+        "mean": report.mean_in_flight,
+        "step": _seconds(report.curve.step_ns),
+        "levels": list(report.curve.levels),
+    }
+
+
+def _retries_document(retries: Retries) -> dict[str, object]:
+    return {
+        "count": retries.count,
+        "keys": retries.keys,
+        "shown": [
+            {
+                "key": one.key,
+                "attempts": one.attempts,
+                "gaps": [_seconds(gap) for gap in one.gaps_ns],
+                "policy": _policy_document(one.policy),
+            }
+            for one in retries.shown
+        ],
+    }
+
+
+def _policy_document(policy: Policy) -> dict[str, object]:
+    return {
+        "name": policy.name.value,
+        "first": _seconds(policy.first_ns),
+        "factor": policy.factor,
+        "cap": _seconds(policy.cap_ns),
+        "jitter": policy.jitter,
+        "error": policy.error,
+        "first_at_once": policy.first_at_once,
+    }
+
+
+def _cancellations_document(cancellations: Cancellations) -> dict[str, object]:
+    return {
+        "count": cancellations.count,
+        "waited": _seconds(cancellations.waited_ns),
+        "planned": _seconds(cancellations.planned_ns),
+        "wasted": _seconds(cancellations.wasted_ns),
+        "shown": [
+            {
+                "span": span_name(one.span),
+                "waited": _seconds(one.waited_ns),
+                "planned": _seconds(one.planned_ns),
+            }
+            for one in cancellations.shown
+        ],
+    }
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / SECOND
+
+
+def _names(numbers: Iterable[int]) -> list[str]:
+    return [span_name(number) for number in numbers]

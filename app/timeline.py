@@ -1,0 +1,390 @@
+"""
+A report and its spans as plain text, for CI logs: figures, then a bar a line. Pure.
+
+No colour: an outcome shows by its word and by the mark at the end of its bar. No line is longer
+than asked for, and nothing a client sent is printed raw.
+"""
+
+import itertools
+import textwrap
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.grammar import decimal_text
+from app.report import Curve, KeyRetries, Policy, PolicyName, Report
+from app.spans import Outcome, Span
+
+NARROWEST, WIDEST = 40, 400
+MOST_ROWS = 60
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+QUEUED, WAITING, REPLYING, UNREACHED = "┄", "░", "█", "·"
+MARKS = {
+    Outcome.COMPLETED: REPLYING,
+    Outcome.CLIENT_GONE: TIMES,
+    Outcome.FAULTED: "!",
+    Outcome.REJECTED: "◆",
+    Outcome.ERROR: "■",
+    Outcome.SHUTDOWN: "|",
+    Outcome.IN_FLIGHT: ">",
+}
+WORDS = {
+    Outcome.COMPLETED: "completed",
+    Outcome.CLIENT_GONE: "client left",
+    Outcome.FAULTED: "faulted",
+    Outcome.REJECTED: "rejected",
+    Outcome.ERROR: "our error",
+    Outcome.SHUTDOWN: "cut by shutdown",
+    Outcome.IN_FLIGHT: "in flight",
+}
+JOINED = "\xa0"  # a space at which no line is broken; an ordinary one once all lines are
+LEVELS = "▁▂▃▄▅▆▇█"
+# For terminals that know no more, such as a Windows console with a code page of its own.
+ASCII = str.maketrans(f"┄░█·◆■▁▂▃▄▅▆▇─µ{TIMES}", "~-#.*E.:-=+*%_ux")
+
+MICROSECOND, MILLISECOND, SECOND, MINUTE = 10**3, 10**6, 10**9, 60 * 10**9
+TICK_GAP = 8  # columns between ticks, at least
+NAMES_FROM = 100  # columns from which there is room for keys and targets
+LONGEST_NAME = 32
+
+
+def text(
+    report: Report,
+    spans: Sequence[Span],
+    *,
+    width: int = 80,
+    most: int = MOST_ROWS,
+    ascii_only: bool = False,
+) -> str:
+    """
+    The report, then the first *most* of *spans* as bars on the time axis of the whole run.
+
+    *spans* are in order of arrival; they may be fewer than the report counted, which the text
+    then says. *width* is kept within 40 to 400 columns; no line is longer.
+    """
+    width = min(max(width, NARROWEST), WIDEST)
+    lines = list(_headline(report, spans[:most], width))
+    if report.requests:
+        lines += ["", *_bars(report, spans[:most], width)]
+    page = "".join(f"{line.rstrip()}\n" for line in lines).replace(JOINED, " ")
+    return page.translate(ASCII).encode("ascii", "replace").decode() if ascii_only else page
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def _headline(report: Report, spans: Sequence[Span], width: int) -> Iterator[str]:
+    yield from textwrap.wrap(_summary(report), width, subsequent_indent="  ")
+    if not report.requests:
+        return
+    yield ""
+    for name, sentence in _figures(report, spans):
+        yield from textwrap.wrap(
+            sentence,
+            width,
+            initial_indent=f"{name:<13}",
+            subsequent_indent=" " * 13,
+            break_on_hyphens=False,
+        )
+
+
+def _summary(report: Report) -> str:
+    if not report.requests:
+        return f"{report.run}: no requests yet"
+    outcomes = ", ".join(
+        f"{count:,} {WORDS[outcome]}" for outcome, count in report.outcomes.items() if count
+    )
+    statuses = ", ".join(f"{status} {TIMES}{count:,}" for status, count in report.statuses.items())
+    return f"{report.run}: {_plural(report.requests, 'request')} ({outcomes})" + (
+        f"; status {statuses}" if statuses else ""
+    )
+
+
+def _figures(report: Report, spans: Sequence[Span]) -> Iterator[tuple[str, str]]:
+    """The names and sentences of what there is to say."""
+    yield "makespan", _makespan(report)
+    if report.peak_at_ns is not None and report.first_arrival_ns is not None:
+        at = length(report.peak_at_ns - report.first_arrival_ns)
+        yield "in flight", f"peak {report.peak:,} at {at}, mean {_ratio(report.mean_in_flight)}"
+    if report.connections:
+        each = _ratio(report.requests_per_connection)
+        yield "connections", f"{report.connections:,}, {each} requests each"
+    if report.lateness.replies:
+        late = report.lateness
+        yield (
+            "lateness",
+            ", ".join(
+                f"{name} {length(ns or 0)}"
+                for name, ns in (("p50", late.p50_ns), ("p99", late.p99_ns), ("max", late.max_ns))
+            ),
+        )
+    if report.cancellations.count:
+        yield "cancelled", _cancelled(report)
+    if report.retries.count:
+        yield "retries", _retries(report)
+    if report.dropped:
+        yield "dropped", f"{_plural(report.dropped, 'span')} not kept, so not counted here"
+    if scales := sorted({span.time_scale for span in spans} - {1.0}):
+        yield "time scale", f"{', '.join(f'{scale:g}' for scale in scales)} of the planned delays"
+
+
+def _makespan(report: Report) -> str:
+    if not report.makespan_ns:
+        return "0 s"
+    return (
+        f"{length(report.makespan_ns)} for {length(report.busy_ns)} of waits: "
+        f"speed-up {_ratio(report.speedup)}, efficiency {_ratio(report.efficiency)} "
+        f"(at best {length(report.lower_bound.ns)} with {report.peak:,} in flight)"
+    )
+
+
+def _cancelled(report: Report) -> str:
+    cancelled = report.cancellations
+    return (
+        f"{cancelled.count:,} after {length(cancelled.waited_ns)} of waiting where "
+        f"{length(cancelled.planned_ns)} were planned; wasted {length(cancelled.wasted_ns)}"
+    )
+
+
+def _retries(report: Report) -> str:
+    retries = report.retries
+    shown = "; ".join(_key(one) for one in retries.shown[:3])
+    return f"{retries.count:,} for {_plural(retries.keys, 'key')}: {shown}" + (
+        "; ..." if retries.keys > 3 else ""
+    )
+
+
+def _key(one: KeyRetries) -> str:
+    return f"{printable(one.key, LONGEST_NAME)} {one.attempts:,} attempts, {_policy(one.policy)}"
+
+
+def _policy(policy: Policy) -> str:
+    match policy.name:
+        case PolicyName.TOO_FEW:
+            return "too few to tell the pauses"
+        case PolicyName.NONE:
+            return "no pause"
+        case PolicyName.CONSTANT:
+            pause = f"a pause of {length(policy.first_ns or 0)}"
+        case _:
+            first, factor = length(policy.first_ns or 0), _ratio(policy.factor)
+            pause = f"pauses from {first} growing {TIMES}{factor}"
+    if policy.cap_ns is not None:
+        pause += f" up to {length(policy.cap_ns)}"
+    jitter = {None: "", True: ", with jitter", False: ", no jitter"}[policy.jitter]
+    return f"{pause}{jitter} (error {100 * (policy.error or 0):.0f} %)"
+
+
+def length(ns: int) -> str:
+    """A length as people say it: three digits that matter, and `m:ss` from two minutes on."""
+    if ns >= 2 * MINUTE:
+        return f"{ns // MINUTE}:{ns % MINUTE // SECOND:02d}{JOINED}min"
+    for unit, name in ((SECOND, "s"), (MILLISECOND, "ms")):
+        if round(ns / unit, 3 if name == "s" else 0) >= 1:
+            return f"{_digits(ns / unit)}{JOINED}{name}"
+    return f"{_digits(ns / MICROSECOND)}{JOINED}µs" if ns else f"0{JOINED}s"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+# --- bars ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Moments of the run as columns; zero is the first arrival."""
+
+    begin_ns: int
+    length_ns: int
+    columns: int
+
+    def column(self, moment_ns: int) -> int:
+        """The column of a moment, within the axis; `columns` itself for its end and beyond."""
+        if not self.length_ns:
+            return 0
+        column = (moment_ns - self.begin_ns) * self.columns // self.length_ns
+        return min(max(column, 0), self.columns)
+
+    def ticks(self) -> Iterator[int]:
+        """Lengths from the beginning, a round step apart and none too close to the next."""
+        closest = self.length_ns * TICK_GAP // self.columns
+        step = next(step for step in _steps() if step > closest)
+        yield from range(0, self.length_ns + 1, step)
+
+
+def _steps() -> Iterator[int]:
+    """1, 2 and 5 x 10^n nanoseconds up to 50 s, then as many minutes, so that `m:ss` reads well."""
+    yield from (digit * 10**n for n in range(11) for digit in (1, 2, 5))
+    yield from (digit * 10**n * MINUTE for n in itertools.count() for digit in (1, 2, 5))
+
+
+def _bars(report: Report, spans: Sequence[Span], width: int) -> Iterator[str]:
+    """A bar a span, how many more there are, the level over time, the axis and the key to marks."""
+    rows = _labels(spans)
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    left = max(sum(widths) + 2 * len(widths), len("in flight") + 2)
+    right = LONGEST_NAME + 2 if spans and width >= NAMES_FROM else 0
+    axis = _Axis(report.first_arrival_ns or 0, report.makespan_ns, width - left - right)
+    if spans:
+        yield _cells(rows[0], widths)
+    for labels, span in zip(rows[1:], spans, strict=True):
+        bar = _bar(span, axis, report.now_ns)
+        yield _cells(labels, widths).ljust(left) + bar + (f"  {_name(span)}" if right else "")
+    if (rest := report.requests - len(spans)) > 0:
+        yield f"... {rest:,} more"
+    yield "in flight".ljust(left) + _curve(report.curve, report.peak, axis)
+    yield _unit(axis)[1].ljust(left) + _scale(axis)
+    yield from _legend("".join(_bar(span, axis, report.now_ns) for span in spans), width)
+
+
+def _labels(spans: Sequence[Span]) -> list[tuple[str, ...]]:
+    """What stands left of the bars, the heads first; `try` only where there is a second one."""
+    rows = [("#", "reply", "plan")]
+    for place, span in enumerate(spans, 1):
+        plan = "-" if span.delay_ns is None else length(span.delay_ns)
+        rows.append((str(place), _reply(span), plan))
+    if not any((span.attempt or 1) > 1 for span in spans):
+        return [*rows]
+    tries = ["try", *(str(span.attempt or "") for span in spans)]
+    return [(*row, attempt) for row, attempt in zip(rows, tries, strict=True)]
+
+
+def _reply(span: Span) -> str:
+    """The status the client got, or the word for getting none."""
+    match span.outcome:
+        case Outcome.IN_FLIGHT:
+            return "-"
+        case Outcome.CLIENT_GONE:
+            return "left"
+        case Outcome.FAULTED:
+            return span.fault or "fault"
+        case _:
+            return str(span.status or "-")
+
+
+def _cells(labels: tuple[str, ...], widths: list[int]) -> str:
+    return "".join(label.rjust(width) + "  " for label, width in zip(labels, widths, strict=True))
+
+
+def _name(span: Span) -> str:
+    return printable(span.key or f"{span.method} {span.target}", LONGEST_NAME)
+
+
+def printable(raw: str, most: int) -> str:
+    """
+    Text from a client in at most *most* columns, one a character.
+
+    Control characters, and those that take no column or two, are shown as escapes.
+    """
+    shown = "".join(one if _plain(one) else ascii(one)[1:-1] for one in raw[: most + 1])
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
+
+
+def _plain(one: str) -> bool:
+    wide = unicodedata.east_asian_width(one) in "WF"
+    return one.isprintable() and not wide and not unicodedata.category(one).startswith("M")
+
+
+def _bar(span: Span, axis: _Axis, now_ns: int) -> str:
+    """
+    Queued, waiting, replying, then the mark of the outcome, at least a column in all.
+
+    What was planned but never reached goes on in dots.
+    """
+    end_ns = now_ns if span.end_ns is None else span.end_ns
+    begin = min(axis.column(span.arrival_ns), axis.columns - 1)
+    end = max(axis.column(end_ns), begin + 1)
+    cells = [" "] * axis.columns
+    cells[begin:end] = WAITING * (end - begin)
+    queued = min(max(_queued_until(span, axis, begin, end), begin), end)
+    cells[begin:queued] = QUEUED * (queued - begin)
+    if span.first_byte_ns is not None:
+        replying = min(max(axis.column(span.first_byte_ns), begin), end)
+        cells[replying:end] = REPLYING * (end - replying)
+    cells[end - 1] = MARKS[span.outcome]
+    due = max(_due(span, axis), end)
+    cells[end:due] = UNREACHED * (due - end)
+    return "".join(cells)
+
+
+def _queued_until(span: Span, axis: _Axis, begin: int, end: int) -> int:
+    if span.wait_begun_ns is None:
+        return end
+    # Not simply the column of wait begun: a microsecond before it may lie a column to its left.
+    queued_ns = span.queue_wait_ns + span.barrier_wait_ns
+    return axis.column(span.arrival_ns + queued_ns) if queued_ns else begin
+
+
+def _due(span: Span, axis: _Axis) -> int:
+    """The column up to which a span without a first byte was meant to wait."""
+    planned = span.scaled_delay_ns
+    if span.first_byte_ns is not None or span.wait_begun_ns is None or planned is None:
+        return 0
+    return axis.column(span.wait_begun_ns + planned)
+
+
+def _curve(curve: Curve, peak: int, axis: _Axis) -> str:
+    """The most in flight in each column: as a digit while one will do, else as a level."""
+    return "".join(
+        _level(max(curve.levels[first:last], default=0), peak)
+        for first, last in (_here(curve, axis, column) for column in range(axis.columns))
+    )
+
+
+def _here(curve: Curve, axis: _Axis, column: int) -> tuple[int, int]:
+    """The steps of the curve that a column covers, at least one."""
+    first = column * axis.length_ns // axis.columns // curve.step_ns
+    last = ((column + 1) * axis.length_ns - 1) // axis.columns // curve.step_ns
+    return first, max(first, last) + 1
+
+
+def _level(level: int, peak: int) -> str:
+    if not level:
+        return " "
+    return str(level) if peak <= 9 else LEVELS[-(-level * len(LEVELS) // peak) - 1]
+
+
+def _unit(axis: _Axis) -> tuple[int, str]:
+    """The unit of the whole axis, and its name."""
+    if axis.length_ns >= 2 * MINUTE:
+        return MINUTE, "min:s"
+    if axis.length_ns >= SECOND or not axis.length_ns:
+        return SECOND, "seconds"
+    return (MILLISECOND, "ms") if axis.length_ns >= MILLISECOND else (MICROSECOND, "µs")
+
+
+def _scale(axis: _Axis) -> str:
+    """The axis: each label begins at its moment."""
+    unit, _ = _unit(axis)
+    line = ""
+    for tick in axis.ticks():
+        label = _tick(tick, unit)
+        column = axis.column(axis.begin_ns + tick)
+        if column + len(label) <= axis.columns:
+            line = line.ljust(column, "─") + label
+    return line.ljust(axis.columns, "─")
+
+
+def _tick(tick_ns: int, unit_ns: int) -> str:
+    if unit_ns == MINUTE:
+        return f"{tick_ns // MINUTE}:{tick_ns % MINUTE // SECOND:02d}"
+    return decimal_text(tick_ns, unit_ns)
+
+
+def _legend(bars: str, width: int) -> Iterator[str]:
+    """The key to the marks that occur."""
+    names = {QUEUED: "queued", WAITING: "waiting", REPLYING: "reply", UNREACHED: "not reached"}
+    names |= {mark: WORDS[outcome] for outcome, mark in MARKS.items() if mark != REPLYING}
+    shown = (f"{mark} {name}" for mark, name in names.items() if mark in bars)
+    yield from textwrap.wrap("  ".join(one.replace(" ", JOINED) for one in shown), width)
