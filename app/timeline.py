@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.grammar import decimal_text
-from app.report import Curve, KeyRetries, Policy, PolicyName, Report
+from app.report import Curve, Report
+from app.retries import KeyRetries, Policy, PolicyName
 from app.spans import Outcome, Span
 
 NARROWEST, WIDEST = 40, 400

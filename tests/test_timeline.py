@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import timeline
-from app.report import Curve, Policy, PolicyName, build
+from app.report import Curve, build
+from app.retries import Policy, PolicyName
 from app.spans import Kind, Outcome, Span, span_id
 
 SECOND = 1_000_000_000
