@@ -1,0 +1,31 @@
+"""
+Pacing: how many bytes of a body are due, and when the next one is. Pure, exact integers.
+
+A body of L bytes in k steps spread over T: after i x T / k, the bytes up to floor(i x L / k).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """A body of *length* bytes, written in *steps* steps over *total_ns* nanoseconds."""
+
+    length: int
+    steps: int
+    total_ns: int
+
+    def due_bytes(self, passed_ns: int) -> int:
+        """How many bytes are due when so much time has passed; all of them at the end."""
+        if passed_ns >= self.total_ns:
+            return self.length
+        return passed_ns * self.steps // self.total_ns * self.length // self.steps
+
+    def next_due_ns(self, sent: int) -> int:
+        """How much time must pass before the byte after the first *sent* is due."""
+        step = _ceil_div((sent + 1) * self.steps, self.length)
+        return _ceil_div(step * self.total_ns, self.steps)
+
+
+def _ceil_div(numerator: int, denominator: int) -> int:
+    return -(-numerator // denominator)

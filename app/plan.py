@@ -1,0 +1,368 @@
+"""
+Knobs -> plan: what the server decides for one request.
+
+`Planner.read` turns the texts of a request into `Knobs`, once for the same texts; `draw` turns
+knobs into a `Plan`. Both are pure: no clock, no counting, no network.
+"""
+
+import contextlib
+import difflib
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+from typing import Any, Protocol
+
+from app import delays, grammar
+from app.delays import Choice, Cycle, Delay
+from app.errors import BadValue, Problem
+from app.grammar import quoted
+
+STATUSES = range(200, 600)
+BODYLESS = frozenset({204, 205, 304})  # RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5
+SMALLEST_SIZE = 64
+
+# Requests repeat their knobs, and parsing is a pure function of the texts. Long texts are parsed
+# each time: else a thousand of them, each a list of thousands, would fill the memory.
+PARSED_KEPT = 1_024
+LONGEST_KEPT = 256  # characters
+
+# (seed, ordinal) and the like: what makes a draw reproducible.
+Ordinal = int | tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings that bound what a request may ask for."""
+
+    max_delay_ns: int
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """What a request asked for, defaults filled in; None where nothing was asked."""
+
+    delay: Delay
+    seed: int | None = None
+    n: int | None = None
+    status: Choice[int] | None = None
+    key: str | None = None
+    drip: int | None = None
+    size: int | None = None
+    run: str | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What we decided for one request: delay, status, pacing."""
+
+    delay_ns: int
+    status: int = 200
+    drip: int | None = None
+    size: int | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """What is done on purpose, as `X-Dawdle-Fault` names it."""
+        return None if self.status == 200 else "status"
+
+
+# --- reading knobs -------------------------------------------------------------------------------
+
+
+def _status(text: str) -> Choice[int]:
+    called = grammar.call(text)
+    if called and called[0] == "seq":
+        return Cycle(tuple(map(_one_status, grammar.split(called[1]))))
+    return delays.weigh(grammar.split(text), _one_status, default="1")
+
+
+def _one_status(text: str) -> int:
+    status = grammar.integer(text)
+    if status not in STATUSES:
+        raise BadValue(f"status {text} is out of range; use 200 to 599")
+    return status
+
+
+def _from_one(text: str) -> int:
+    number = grammar.integer(text)
+    if number < 1:
+        raise BadValue(f"{quoted(text)} is too small; use 1 or more")
+    return number
+
+
+def _size(text: str, limits: Limits) -> int:
+    size = grammar.size(text)
+    if not SMALLEST_SIZE <= size <= limits.max_size:
+        raise BadValue(
+            f"a size of {size} bytes is out of range; "
+            f"use {SMALLEST_SIZE} to {limits.max_size} (max_size)"
+        )
+    return size
+
+
+def _delay(text: str, limits: Limits) -> Delay:
+    return delays.parse(text, max_delay_ns=limits.max_delay_ns)
+
+
+def _plain(read: Callable[[str], object]) -> Callable[[str, Limits], object]:
+    return lambda text, limits: read(text)
+
+
+KNOBS: dict[str, Callable[[str, Limits], object]] = {
+    "delay": _delay,
+    "seed": _plain(grammar.seed),
+    "n": _plain(grammar.integer),
+    "status": _plain(_status),
+    "key": _plain(grammar.key),
+    "drip": _plain(_from_one),
+    "size": _size,
+    "run": _plain(grammar.run_name),
+    "profile": _plain(grammar.profile_name),
+}
+# What names one request or one client can't be shared by all that use a profile.
+NOT_IN_PROFILES = frozenset({"run", "key", "n", "profile"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The texts of a request that decide its knobs; equal texts are parsed once."""
+
+    query: str = ""
+    header: str | None = None  # X-Dawdle
+    run: str | None = None  # X-Dawdle-Run
+    key: str | None = None  # Idempotency-Key
+    profile: str | None = None  # /aio/NAME
+    head: bool = False  # a HEAD request: the reply has no body
+
+
+class Planner:
+    """Reads the knobs of requests against one server's limits, profiles and defaults."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        delay: str = "1-30",
+        profiles: Mapping[str, Mapping[str, str]] | None = None,
+        profile: str | None = None,
+    ) -> None:
+        """
+        Check the defaults and every profile, so that no request can meet a broken one.
+
+        *delay* and *profile* are for requests that ask for none.
+
+        Raises:
+            BadValue: the default delay is not one.
+            Problem: a profile's knobs are not valid.
+        """
+        self.limits = limits
+        self._default = delays.parse(delay, max_delay_ns=limits.max_delay_ns)
+        self.profiles = {
+            name: self._profile(name, texts) for name, texts in (profiles or {}).items()
+        }
+        self._default_profile = profile
+        self._complete({})
+        self._kept = lru_cache(maxsize=PARSED_KEPT)(self._read)
+
+    def _profile(self, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
+        """The values of a profile; a refusal names the table as a TOML file writes it."""
+        try:
+            grammar.profile_name(name)
+            return self._preset_values(texts)
+        except (BadValue, Problem) as error:
+            raise Problem("bad-knob", f"[profiles.{name}] {error}", error.parameter) from None
+
+    def _preset_values(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        for knob in texts:
+            if knob in NOT_IN_PROFILES:
+                raise Problem("bad-knob", f"{knob} can't be set by a profile; leave it out", knob)
+        values = self._values(texts.items())
+        _check_combination(Knobs(**{"delay": self._default} | values), head=False)
+        return values
+
+    def read(self, asked: Asked) -> Knobs:
+        """
+        The knobs that *asked* describes: header beats query beats profile beats default.
+
+        Raises:
+            Problem: something in the texts is not valid; `parameter` names the knob.
+        """
+        if len(asked.query) + len(asked.header or "") > LONGEST_KEPT:
+            return self._read(asked)
+        return self._kept(asked)
+
+    def _read(self, asked: Asked) -> Knobs:
+        if asked.profile is not None:
+            self._preset(asked.profile, "unknown-profile")
+        query = self._values(_pairs(asked.query, "query") + _named("profile", asked.profile))
+        header = self._values(
+            _pairs(asked.header or "", "X-Dawdle header")
+            + _named("run", asked.run)
+            + _named("key", asked.key)
+        )
+        return self._complete(query | header, head=asked.head)
+
+    def knobs(self, pairs: Mapping[str, str]) -> Knobs:
+        """
+        The knobs of (name, text) pairs, as if they came in a query.
+
+        Raises:
+            Problem: something in the texts is not valid; `parameter` names the knob.
+        """
+        return self._complete(self._values(pairs.items()))
+
+    def find_run(self, asked: Asked) -> str | None:
+        """The run that a request means although its other knobs may be broken; None if none."""
+        pieces = f"{asked.header or ''}&{asked.query}".split("&")
+        named = [piece[4:] for piece in pieces if piece.startswith("run=")]
+        for text in filter(None, [asked.run, *named]):
+            with contextlib.suppress(BadValue):
+                return grammar.run_name(grammar.unescape(text))
+        return None
+
+    def _complete(self, given: dict[str, Any], *, head: bool = False) -> Knobs:
+        name = given.get("profile", self._default_profile)
+        preset = {} if name is None else self._preset(name, "bad-knob")
+        knobs = Knobs(**({"delay": self._default} | preset | given))
+        _check_combination(knobs, head=head)
+        return knobs
+
+    def _preset(self, name: str, code: str) -> dict[str, Any]:
+        if name not in self.profiles:
+            known = ", ".join(sorted(self.profiles))
+            raise Problem(
+                code, f"there is no profile {quoted(name)}; use one of {known}", "profile"
+            )
+        return self.profiles[name]
+
+    def _values(self, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, text in pairs:
+            if name in values:
+                raise Problem("bad-knob", f"{name} is given twice; once is enough", name)
+            values[name] = self._value(name, text)
+        return values
+
+    def _value(self, name: str, text: str) -> object:
+        if name not in KNOBS:
+            nearest = difflib.get_close_matches(name, KNOBS, n=1, cutoff=0.0)[0]
+            raise Problem(
+                "unknown-knob",
+                f"{quoted(name)} is not a knob; the nearest is {nearest} "
+                "(a name beginning with _ would be ignored)",
+                name,
+            )
+        try:
+            return KNOBS[name](text, self.limits)
+        except BadValue as error:
+            raise Problem("bad-knob", f"{name}: {error}", name) from None
+
+
+def _pairs(text: str, where: str) -> list[tuple[str, str]]:
+    try:
+        return grammar.pairs(text)
+    except BadValue as error:
+        raise Problem("bad-query", f"in the {where}, {error}", error.parameter) from None
+
+
+def _named(name: str, text: str | None) -> list[tuple[str, str]]:
+    return [] if text is None else [(name, text)]
+
+
+def _check_combination(knobs: Knobs, *, head: bool) -> None:
+    """Refuse what no reply could be; judged from the knobs, whatever would be drawn."""
+    if knobs.drip and head:
+        raise Problem(
+            "impossible-combination",
+            f"drip={knobs.drip} needs a body and a reply to HEAD has none; use GET",
+            "drip",
+        )
+    bodyless = BODYLESS.intersection(knobs.status.items if knobs.status else ())
+    for name, value in (("drip", knobs.drip), ("size", knobs.size)):
+        if value and bodyless:
+            raise Problem(
+                "impossible-combination",
+                f"{name}={value} needs a body and a {min(bodyless)} has none; "
+                "leave one of them out",
+                name,
+            )
+
+
+# --- drawing -------------------------------------------------------------------------------------
+
+
+class Source(Protocol):
+    """`random.Random`, as far as drawing needs it."""
+
+    def getrandbits(self, k: int, /) -> int: ...
+
+
+class RandomDraws:
+    """Uniform numbers from a `random.Random`: every draw is new."""
+
+    def __init__(self, random: Source) -> None:
+        self._random = random
+
+    def uniform(self, knob: str, turn: int) -> float:
+        return _open_unit(self._random.getrandbits(52))
+
+
+class SeededDraws:
+    r"""
+    Uniform numbers that are a pure function of (seed, ordinal, knob, turn).
+
+    The upper 52 bits of the SHA-256 (FIPS 180-4) of `SEED\nORDINAL\nKNOB\nTURN` in UTF-8, as
+    steps between 0 and 1. An ordinal of (key, attempt) is written `ATTEMPT\nKEY`; keys hold no
+    line feed, so no two texts collide.
+    """
+
+    def __init__(self, seed: int, ordinal: Ordinal) -> None:
+        place = f"{ordinal[1]}\n{ordinal[0]}" if isinstance(ordinal, tuple) else str(ordinal)
+        self._prefix = f"{seed}\n{place}"
+
+    def uniform(self, knob: str, turn: int) -> float:
+        digest = hashlib.sha256(f"{self._prefix}\n{knob}\n{turn}".encode()).digest()
+        return _open_unit(int.from_bytes(digest[:8]) >> 12)
+
+
+def _open_unit(bits: int) -> float:
+    """52 bits as a number strictly between 0 and 1; 53 would round up to 1."""
+    return (bits + 0.5) * 2.0**-52
+
+
+class Unseeded:
+    """Refuses to draw: a preview of what is drawn anew each time would be fiction."""
+
+    def uniform(self, knob: str, turn: int) -> float:
+        raise Problem(
+            "bad-knob",
+            f"without a seed, {knob.partition('/')[0]} is drawn anew for each request "
+            "and can't be foretold; add seed=1 here and to the requests",
+            "seed",
+        )
+
+
+def draws_for(seed: int | None, ordinal: Ordinal, random: Random) -> delays.Draws:
+    """Where one request's uniform numbers come from."""
+    return RandomDraws(random) if seed is None else SeededDraws(seed, ordinal)
+
+
+def draw(knobs: Knobs, draws: delays.Draws, ordinal: Ordinal, limits: Limits) -> Plan:
+    """Decide how one request is treated; the same draws and ordinal give the same plan."""
+    index = ordinal[1] - 1 if isinstance(ordinal, tuple) else ordinal
+    return Plan(
+        delay_ns=delays.draw(knobs.delay, draws, index, max_delay_ns=limits.max_delay_ns),
+        status=_draw_status(knobs.status, draws, index),
+        drip=knobs.drip,
+        size=knobs.size,
+    )
+
+
+def _draw_status(status: Choice[int] | None, draws: delays.Draws, index: int) -> int:
+    if status is None:
+        return 200
+    return status.choose(index, lambda: draws.uniform("status", 0))

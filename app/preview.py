@@ -1,0 +1,83 @@
+"""A look ahead: the plans that requests with these knobs will meet, without waiting."""
+
+from dataclasses import dataclass
+
+from app import grammar
+from app.errors import BadValue, Problem
+from app.grammar import seconds
+from app.plan import Knobs, Ordinal, Plan, Planner, SeededDraws, Unseeded, draw
+from app.report import lower_bound_ns
+
+MOST_PLANS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Plans number *first* and on, and how soon they can be done *concurrency* at a time."""
+
+    first: int
+    concurrency: int
+    time_scale: float
+    plans: tuple[Plan, ...]
+
+    @property
+    def lower_bound_ns(self) -> int:
+        """The shortest makespan of these plans, in real time (planned x time scale)."""
+        delays = [round(plan.delay_ns * self.time_scale) for plan in self.plans]
+        return lower_bound_ns(max(delays), sum(delays), self.concurrency)
+
+
+def preview(planner: Planner, query: str, *, time_scale: float) -> Preview:
+    """
+    The plans of a query: its knobs, and `n` (how many, 20), `from` (0), `concurrency` (1).
+
+    Raises:
+        Problem: something is not valid, or is drawn anew each time because there is no seed.
+    """
+    try:
+        given = dict(grammar.pairs(query))
+    except BadValue as error:
+        raise Problem("bad-query", f"in the query, {error}", error.parameter) from None
+    count = _number(given, "n", default=20, least=1, most=MOST_PLANS)
+    first = _number(given, "from", default=0, least=0)
+    concurrency = _number(given, "concurrency", default=1, least=1)
+    knobs = planner.knobs(given)
+    plans = tuple(_plan(planner, knobs, number) for number in range(first, first + count))
+    return Preview(first, concurrency, time_scale, plans)
+
+
+def _number(
+    given: dict[str, str], name: str, *, default: int, least: int, most: int | None = None
+) -> int:
+    """The number of that name, taken out of *given*."""
+    text = given.pop(name, str(default))
+    try:
+        number = grammar.integer(text)
+    except BadValue as error:
+        raise Problem("bad-knob", f"{name}: {error}", name) from None
+    if number < least or (most is not None and number > most):
+        allowed = f"{least} or more" if most is None else f"{least} to {most}"
+        raise Problem("bad-knob", f"{name}: {text} is out of range; use {allowed}", name)
+    return number
+
+
+def _plan(planner: Planner, knobs: Knobs, number: int) -> Plan:
+    """Requests with a key are told apart by their attempt, which counts from 1."""
+    ordinal: Ordinal = number if knobs.key is None else (knobs.key, number + 1)
+    draws = Unseeded() if knobs.seed is None else SeededDraws(knobs.seed, ordinal)
+    return draw(knobs, draws, ordinal, planner.limits)
+
+
+def document(preview: Preview) -> dict[str, object]:
+    """The preview as JSON; delays as in the replies, before the time scale."""
+    return {
+        "plans": [
+            {"n": number, "delay": seconds(plan.delay_ns), "status": plan.status}
+            for number, plan in enumerate(preview.plans, start=preview.first)
+        ],
+        "total_delay": seconds(sum(plan.delay_ns for plan in preview.plans)),
+        "longest_delay": seconds(max(plan.delay_ns for plan in preview.plans)),
+        "time_scale": preview.time_scale,
+        "concurrency": preview.concurrency,
+        "lower_bound": seconds(preview.lower_bound_ns),
+    }

@@ -1,0 +1,54 @@
+"""Profiles: named presets of knobs, built in or from a TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from app.errors import Fatal
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    # Nine in ten answer at once, one in ten keeps its client waiting: the mean hides the tail.
+    "slow-tail": {"delay": "lognormal(50ms,0.3):0.9,lognormal(2s,0.5):0.1"},
+}
+
+
+def load(path: Path | None) -> dict[str, dict[str, str]]:
+    """
+    The built-in profiles and those of the TOML file: `[profiles.NAME]` tables of knobs.
+
+    A profile of the file replaces a built-in one of the same name. The knobs are texts still;
+    the `Planner` checks them.
+
+    Raises:
+        Fatal: the file can't be read, or is not of that form; names file, table and key.
+    """
+    return BUILT_IN | (_read(path) if path else {})
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Fatal(f"profiles {path} can't be read: {error.strerror}; name a TOML file") from None
+    except (ValueError, RecursionError) as error:  # broken TOML, broken UTF-8, too deep
+        raise Fatal(f"profiles {path} is not TOML: {error}") from None
+    for table in document.keys() - {"profiles"}:
+        raise Fatal(f"profiles {path} has {table} at its top; use [profiles.NAME] tables only")
+    profiles = _table(document.get("profiles", {}), f"{path}: profiles")
+    return {name: _knobs(table, f"{path}: [profiles.{name}]") for name, table in profiles.items()}
+
+
+def _knobs(table: object, where: str) -> dict[str, str]:
+    return {name: _text(value, f"{where} {name}") for name, value in _table(table, where).items()}
+
+
+def _table(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Fatal(f"{where} is not a table; write [profiles.NAME] and knobs below it")
+    return value
+
+
+def _text(value: object, where: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise Fatal(f"{where} = {value!r} is not a text or a number; write it as in a URL")
+    return str(value)
