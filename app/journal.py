@@ -62,6 +62,7 @@ class Journal:
         self._batch_losses: dict[str, Loss] = {}
         self._newest_id = span_id(store.boot, 0)
         self._stored = 0  # spans on disk, over all runs
+        self._leaving: list[str] = []  # runs to delete in the next round
         self._sweeping = True  # a process that was killed may have left a deleted run behind
         self._failing = False
 
@@ -112,14 +113,23 @@ class Journal:
         Raises:
             StoreError: the disk fails; what was stored of the run is still there.
         """
+        self._throw_away(run)
+        async with self._writing:  # what is on its way to the disk arrives, and then is deleted
+            await self._delete(run)
+        self._work.set()
+
+    def remove(self, run: str) -> None:
+        """As `forget`, but soon instead of now: for those who can't wait for it."""
+        self._throw_away(run)
+        self._leaving.append(run)
+        self._work.set()
+
+    def _throw_away(self, run: str) -> None:
         self._pending = deque(span for span in self._pending if span.run != run)
         self._due = deque(span for span in self._due if span.run != run)
         self._batch = [span for span in self._batch if span.run != run]
         self._losses.pop(run, None)
         self._batch_losses.pop(run, None)
-        async with self._writing:  # what is on its way to the disk arrives, and then is deleted
-            await self._delete(run)
-        self._work.set()
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -172,7 +182,9 @@ class Journal:
                 self._work.clear()
 
     def _has_work(self) -> bool:
-        return bool(self._pending or self._due or self._losses or self._sweeping)
+        return bool(
+            self._pending or self._due or self._losses or self._leaving or self._sweeping
+        )
 
     async def _round(self) -> bool:
         """
@@ -182,6 +194,7 @@ class Journal:
         """
         async with self._writing:
             try:
+                await self._delete_leaving()
                 await self._write_pending()
                 await self._make_room()
                 await self._sweep()
@@ -190,6 +203,12 @@ class Journal:
                 return False
         self._recover()
         return True
+
+    async def _delete_leaving(self) -> None:
+        """Before anything is written: that may belong to a new run of the same name."""
+        while self._leaving:
+            await self._delete(self._leaving[0])
+            del self._leaving[0]
 
     async def _write_pending(self) -> None:
         """Write what waits at this moment; what comes meanwhile is for the next round."""

@@ -24,6 +24,8 @@ BATCH = 1024  # spans looked at together: enough to work in C, few enough for th
 EXAMPLES = 20  # spans named for a figure
 MOST_STEPS = 256  # of the curve of what was in flight
 
+REJECTED, SHUTDOWN = Outcome.REJECTED, Outcome.SHUTDOWN  # answered before their time, on purpose
+
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 
@@ -486,7 +488,8 @@ class _Waits:
                 planned = round(planned * span.time_scale)
             # `Span.lateness_ns`, without the cost of the call.
             byte = span.first_byte_ns if span.drip is None else span.last_byte_ns
-            if byte is not None:
+            outcome = span.outcome
+            if byte is not None and outcome is not REJECTED and outcome is not SHUTDOWN:
                 lateness = byte - begun - planned
                 late(lateness if lateness > 0 else 0)  # noqa: FURB136
                 if lateness > self._least_ns:

@@ -82,8 +82,11 @@ class Span:
         """
         From the beginning of the wait to the first byte (with drip: the last), minus the plan.
 
-        None until that byte is out, and for what was never told to wait. A reply is never early.
+        None until that byte is out, and for what was told not to wait, or no longer: rejected, or
+        dismissed by a service that stops. A reply is never early.
         """
+        if self.outcome in (Outcome.REJECTED, Outcome.SHUTDOWN):
+            return None
         byte_ns = self.first_byte_ns if self.drip is None else self.last_byte_ns
         planned = self.scaled_delay_ns
         if byte_ns is None or self.wait_begun_ns is None or planned is None:

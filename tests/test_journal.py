@@ -444,6 +444,21 @@ async def test_forgotten_run_is_gone_stored_and_pending(store: Store) -> None:
     assert ["other"] == [run.name for run in await store.runs()]
 
 
+async def test_removed_run_is_gone_after_the_next_round_and_its_name_is_free(store: Store) -> None:
+    """What is added after the call belongs to a new run of that name."""
+    journal = Journal(store, limit=100, is_finished=always, pause=never)
+    journal.add(span(1))
+    await journal.flush()
+    journal.add(span(2))
+
+    journal.remove("ci-1")
+    journal.add(span(3))
+    await journal.flush()
+
+    assert [3] == await ids(journal)
+    assert [("ci-1", 1)] == [(run.name, run.requests) for run in await store.runs()]
+
+
 @pytest.mark.parametrize("fails", [False, True])
 async def test_batch_on_its_way_does_not_bring_a_forgotten_run_back(fails: bool) -> None:
     """What is being written when the run is deleted is deleted too; what comes later is new."""

@@ -78,6 +78,9 @@ REPLIED = replace(
         (replace(REPLIED, first_byte_ns=None), None),
         (replace(REPLIED, wait_begun_ns=None), None),
         (replace(REPLIED, delay_ns=None), None),
+        (replace(REPLIED, outcome=Outcome.REJECTED), None),
+        (replace(REPLIED, outcome=Outcome.SHUTDOWN), None),
+        (replace(REPLIED, outcome=Outcome.CLIENT_GONE), 2 * MS),
     ],
 )
 def test_lateness_counts_from_the_beginning_of_the_wait(

@@ -1,0 +1,123 @@
+"""
+The feed: the newest changes of spans, for those who watch.
+
+One ring for all: a viewer holds only a position in it. Who falls behind the ring has missed
+something and starts afresh from the present state, so a slow viewer costs nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from app.errors import Problem
+from app.spans import Span
+
+KEPT = 10_000  # changes
+
+
+class Missed(Exception):
+    """The changes after that position are no longer here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The spans of a run that changed, each once, and the position after them."""
+
+    spans: tuple[Span, ...]
+    position: int
+
+
+class Feed:
+    """
+    A ring of the last 10,000 changes, numbered from 1 within the boot.
+
+    At most *most_viewers* may watch at once.
+    """
+
+    def __init__(self, boot: int, *, most_viewers: int, kept: int = KEPT) -> None:
+        self.boot = boot
+        self.viewers = 0
+        self.position = 0
+        self.closed = False
+        self._changes: deque[Span] = deque(maxlen=kept)
+        self._news = asyncio.Event()
+        self._most_viewers = most_viewers
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """
+        Take one of the places for viewers, for as long as the context lasts.
+
+        Raises:
+            Problem: none is free.
+        """
+        if self.viewers >= self._most_viewers:
+            raise Problem(
+                "too-many-viewers",
+                f"{self.viewers} views are open already, as many as may (viewers); close one",
+            )
+        self.viewers += 1
+        try:
+            yield
+        finally:
+            self.viewers -= 1
+
+    def publish(self, span: Span) -> None:
+        """Add a change; cheap, because it happens three times a request."""
+        self.position += 1
+        self._changes.append(span)
+        if not self._news.is_set():
+            self._news.set()
+
+    def since(self, position: int, run: str) -> Batch:
+        """
+        What changed in *run* after *position*.
+
+        Raises:
+            Missed: some of it is no longer kept, or the position was never given.
+        """
+        behind = self.position - position
+        if not 0 <= behind <= len(self._changes):
+            raise Missed
+        changed = {span.id: span for span in self._newest(behind) if span.run == run}
+        return Batch(tuple(changed.values()), self.position)
+
+    def _newest(self, count: int) -> list[Span]:
+        newest = [span for span, _ in zip(reversed(self._changes), range(count), strict=False)]
+        return newest[::-1]
+
+    async def wait(self, position: int) -> None:
+        """Return once something changed after *position*, or the feed was closed."""
+        while self.position == position and not self.closed:
+            self._news.clear()
+            await self._news.wait()
+
+    def close(self) -> None:
+        """Wake everybody, for good: the service stops."""
+        self.closed = True
+        self._news.set()
+
+    @property
+    def here(self) -> str:
+        """The present position as an event id."""
+        return self.name(self.position)
+
+    # --- positions as event ids ------------------------------------------------------------------
+
+    def name(self, position: int) -> str:
+        """The position as an event id, `BOOT-SEQ`."""
+        return f"{self.boot}-{position}"
+
+    def find(self, name: str) -> int:
+        """
+        The position of an event id.
+
+        Raises:
+            Missed: it is of another boot, or not ours at all.
+        """
+        boot, dash, position = name.partition("-")
+        if not dash or boot != str(self.boot) or not (position.isascii() and position.isdigit()):
+            raise Missed
+        return int(position[:18])

@@ -1,0 +1,72 @@
+"""The recorder: opens and closes spans. Synchronous, so nothing can come between."""
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from app.clock import Clock
+from app.runs import Run, Runs
+from app.spans import Kind, Outcome, Span, span_id
+
+SpanObserver = Callable[[Span], None]
+
+
+class Recorder:
+    """
+    Makes one span for each arrival and closes it once, on every way out.
+
+    *on_change* hears of each span as it opens, changes phase and closes; *on_end* of each that
+    has ended and whose run still exists. Both must return at once.
+    """
+
+    def __init__(
+        self, clock: Clock, runs: Runs, *, boot: int, on_change: SpanObserver, on_end: SpanObserver
+    ) -> None:
+        self.live: dict[int, Span] = {}  # in order of arrival
+        self.outcomes: Counter[Outcome] = Counter()
+        self._clock = clock
+        self._runs = runs
+        self._boot = boot
+        self._numbers = count(1)
+        self._on_change = on_change
+        self._on_end = on_end
+
+    def open(self, run: Run, kind: Kind, *, method: str, target: str, **known: Any) -> Span:
+        """The span of an arrival, which is now; *known* are further fields of `Span`."""
+        now_ns = self._clock.now()
+        self._runs.arrived(run, now_ns)
+        span = Span(
+            id=span_id(self._boot, next(self._numbers)),
+            run=run.name,
+            kind=kind,
+            method=method,
+            target=target,
+            arrival_ns=now_ns,
+            in_flight=run.in_flight,
+            **known,
+        )
+        self.live[span.id] = span
+        self._on_change(span)
+        return span
+
+    def in_flight(self, run: str) -> list[Span]:
+        """The spans of that run that have not ended, in order of arrival."""
+        return [span for span in self.live.values() if span.run == run]
+
+    def changed(self, span: Span) -> None:
+        """Tell those who watch that the span entered another phase."""
+        self._on_change(span)
+
+    def close(self, run: Run, span: Span, outcome: Outcome, ended_by: str | None = None) -> None:
+        """End the span now. Closing it again changes nothing: the first way out counts."""
+        if self.live.pop(span.id, None) is None:
+            return
+        span.end_ns = self._clock.now()
+        span.outcome = outcome
+        span.ended_by = ended_by
+        self.outcomes[outcome] += 1
+        self._runs.ended(run, span.end_ns)
+        self._on_change(span)
+        if not run.deleted:
+            self._on_end(span)
