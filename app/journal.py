@@ -182,9 +182,7 @@ class Journal:
                 self._work.clear()
 
     def _has_work(self) -> bool:
-        return bool(
-            self._pending or self._due or self._losses or self._leaving or self._sweeping
-        )
+        return bool(self._pending or self._due or self._losses or self._leaving or self._sweeping)
 
     async def _round(self) -> bool:
         """
