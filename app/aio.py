@@ -1,0 +1,227 @@
+"""`/aio` as an aiohttp.web handler: brings requests to the desk and exchanges to their end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp.http_exceptions import PayloadEncodingError
+from multidict import CIMultiDictProxy
+
+from app import keys
+from app.errors import Problem
+from app.exchange import Arrival, Exchange
+from app.plan import Asked
+from app.responses import problem_reply
+from app.spans import Outcome, Span
+
+# How long browsers may remember a preflight: two hours is the most that Chromium heeds.
+# https://fetch.spec.whatwg.org/#http-access-control-max-age
+PREFLIGHT_MAX_AGE_S = 7_200
+
+
+async def aio(request: web.Request) -> web.StreamResponse:
+    """Any method on `/aio` and `/aio/NAME`: wait as planned, answer as planned."""
+    if is_preflight(request):
+        return preflight(request)
+    transport = request.transport
+    exchange = request.app[keys.DESK].arrive(arrival(request, transport))
+    with exchange:
+        if transport is None:  # the client left before its turn came
+            exchange.close(Outcome.CLIENT_GONE, "client")
+            return Written(exchange.span, keep_alive=False)
+        problem = exchange.problem or await _wait(exchange, request, transport)
+        if problem is not None:
+            return _refuse(exchange, problem, request)
+        if not await _flush(request, transport):
+            exchange.close(Outcome.CLIENT_GONE, "client")
+    return Written(exchange.span, keep_alive=request.keep_alive)
+
+
+def arrival(request: web.Request, transport: asyncio.Transport | None) -> Arrival:
+    """What the desk wants to know of a request, texts as they were sent."""
+    headers = request.headers
+    connections = request.app[keys.CONNECTIONS]
+    connection, ordinal = connections.request(transport) if transport else (0, 0)
+    asked = Asked(
+        query=_query(request.raw_path),
+        header=_joined(headers, "X-Dawdle", "&"),
+        run=_joined(headers, "X-Dawdle-Run", ", "),
+        key=_joined(headers, "Idempotency-Key", ", "),
+        profile=request.match_info.get("profile"),
+        head=request.method == "HEAD",
+    )
+    return Arrival(
+        asked=asked,
+        method=request.method,
+        target=request.raw_path,
+        http_version="1.0" if request.version == HttpVersion10 else "1.1",
+        keep_alive=request.keep_alive,
+        user_agent=headers.get("User-Agent"),
+        connection=connection,
+        connection_request=ordinal,
+    )
+
+
+def _joined(headers: CIMultiDictProxy[str], name: str, separator: str) -> str | None:
+    """The values of a header that may come several times; None when it did not come at all."""
+    return separator.join(headers.getall(name)) if name in headers else None
+
+
+def _query(target: str) -> str:
+    return target.partition("#")[0].partition("?")[2]
+
+
+# --- waiting -------------------------------------------------------------------------------------
+
+
+async def _wait(
+    exchange: Exchange, request: web.Request, transport: asyncio.Transport
+) -> Problem | None:
+    """Return when the reply is written, or what it must be instead; meanwhile read the body."""
+    ended = asyncio.Event()
+    body = Body(request, exchange)
+    exchange.problem = body.take_what_came()
+    if exchange.problem is None:
+        async with body.being_read():
+            exchange.begin(transport, ended.set)
+            await ended.wait()
+    return exchange.problem
+
+
+class Body:
+    """
+    The body of a request, read and counted while the request waits.
+
+    Not only to count it: a connection whose bytes nobody reads does not notice that its client
+    has left.
+    """
+
+    def __init__(self, request: web.Request, exchange: Exchange) -> None:
+        self._content = request.content
+        self._declared = request.content_length or 0
+        self._most = request.app[keys.SETTINGS].max_body
+        self._exchange = exchange
+
+    def take_what_came(self) -> Problem | None:
+        """Count what came along with the head; the problem if that is too much."""
+        try:
+            self._check(self._declared)
+            self._take(self._content.read_nowait(-1))
+        except Problem as problem:
+            return problem
+        except (PayloadEncodingError, web.RequestPayloadError):
+            return _broken()
+        return None
+
+    @asynccontextmanager
+    async def being_read(self) -> AsyncIterator[None]:
+        """Read the rest in the background."""
+        if self._content.at_eof():
+            yield
+            return
+        reader = asyncio.create_task(self._read())
+        try:
+            yield
+        finally:
+            reader.cancel()
+
+    async def _read(self) -> None:
+        try:
+            async for chunk in self._content.iter_any():
+                self._take(chunk)
+        except Problem as problem:
+            self._exchange.dismiss(problem)
+        except (PayloadEncodingError, web.RequestPayloadError):
+            self._exchange.dismiss(_broken())
+        except ConnectionError:
+            pass  # the handler is told by its own cancellation
+
+    def _take(self, chunk: bytes) -> None:
+        span = self._exchange.span
+        span.bytes_in += len(chunk)
+        self._check(span.bytes_in)
+
+    def _check(self, length: int) -> None:
+        if length > self._most:
+            raise Problem(
+                "body-too-large",
+                f"the body is larger than {self._most} bytes; send less (max_body)",
+            )
+
+
+def _broken() -> Problem:
+    return Problem("bad-body", "the framing of the body is broken; send it whole")
+
+
+async def go_on(request: web.Request) -> None:
+    """
+    Answer `Expect: 100-continue` (RFC 9110 section 10.1.1), unless the body is refused unread.
+
+    Other expectations are ignored, as they may be: every request is to get its span and reply.
+    """
+    expected = request.headers["Expect"].lower() == "100-continue"
+    too_large = (request.content_length or 0) > request.app[keys.SETTINGS].max_body
+    if expected and not too_large and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # of the reply, of which this is no part
+
+
+# --- replying ------------------------------------------------------------------------------------
+
+
+class Written(web.StreamResponse):
+    """A reply whose bytes are on the transport already: tells aiohttp what to do afterwards."""
+
+    def __init__(self, span: Span, *, keep_alive: bool) -> None:
+        super().__init__(status=span.status or 200)
+        self._keep_alive = keep_alive
+        self._eof_sent = True
+        self._body_length = span.bytes_out
+
+
+def _refuse(exchange: Exchange, problem: Problem, request: web.Request) -> web.StreamResponse:
+    if exchange.has_begun_reply:
+        return Written(
+            exchange.span, keep_alive=False
+        )  # too late for a word; the connection closes
+    headers = {"X-Dawdle-Run": exchange.run.name, "X-Dawdle-Span": exchange.span.name}
+    response = problem_reply(request, problem, headers=headers)
+    exchange.answer(problem, response.content_length or 0)
+    return response
+
+
+async def _flush(request: web.Request, transport: asyncio.Transport) -> bool:
+    """Wait until the kernel has all bytes: only then is a reply complete. False if it never is."""
+    if transport.get_write_buffer_size():
+        await asyncio.sleep(0)  # uvloop writes at the end of the loop's round
+    if transport.get_write_buffer_size():
+        transport.set_write_buffer_limits(0)
+        with suppress(ConnectionError):
+            await request.writer.drain()
+        transport.set_write_buffer_limits()
+    return not transport.is_closing()
+
+
+# --- CORS ----------------------------------------------------------------------------------------
+
+
+def is_preflight(request: web.Request) -> bool:
+    """Whether a browser asks beforehand (https://fetch.spec.whatwg.org/#cors-preflight-request)."""
+    return (
+        request.method == "OPTIONS"
+        and "Origin" in request.headers
+        and "Access-Control-Request-Method" in request.headers
+    )
+
+
+def preflight(request: web.Request) -> web.Response:
+    """Allow whatever was asked for, at once: a preflight is the browser's, not the client's."""
+    asked = request.headers
+    headers = {
+        "Access-Control-Allow-Methods": asked["Access-Control-Request-Method"],
+        "Access-Control-Max-Age": str(PREFLIGHT_MAX_AGE_S),
+    }
+    if "Access-Control-Request-Headers" in asked:
+        headers["Access-Control-Allow-Headers"] = asked["Access-Control-Request-Headers"]
+    return web.Response(status=204, headers=headers)

@@ -1,0 +1,86 @@
+"""What Prometheus scrapes: read from the counters that exist anyway, at no cost to requests."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app import __version__
+from app.connections import Connections
+from app.exchange import Desk
+from app.feed import Feed
+from app.journal import Journal
+from app.recorder import Recorder
+from app.runs import Runs
+from app.spans import Outcome
+
+
+class Metrics(Collector):
+    """The service's own figures. No label holds a text of a client."""
+
+    def __init__(
+        self,
+        *,
+        desk: Desk,
+        recorder: Recorder,
+        journal: Journal,
+        feed: Feed,
+        runs: Runs,
+        connections: Connections,
+    ) -> None:
+        self._desk = desk
+        self._recorder = recorder
+        self._journal = journal
+        self._feed = feed
+        self._runs = runs
+        self._connections = connections
+
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+
+    def exposition(self) -> bytes:
+        """All figures in Prometheus' text format, version 0.0.4."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterable[Metric]:
+        yield self._spans()
+        yield from self._gauges()
+        yield CounterMetricFamily(
+            "dawdle_spans_dropped", "Spans that could not be kept.", value=self._journal.dropped
+        )
+        yield CounterMetricFamily(
+            "dawdle_connections",
+            "Connections that carried a recorded request.",
+            value=self._connections.opened,
+        )
+        about = GaugeMetricFamily("dawdle_build_info", "What is running.", labels=["version"])
+        about.add_metric([__version__], 1)
+        yield about
+
+    def _spans(self) -> Metric:
+        ended = CounterMetricFamily(
+            "dawdle_spans", "Spans that have ended, by outcome.", labels=["outcome"]
+        )
+        for outcome in Outcome:
+            if outcome is not Outcome.IN_FLIGHT:
+                ended.add_metric([outcome.value], self._recorder.outcomes[outcome])
+        return ended
+
+    def _gauges(self) -> Iterator[Metric]:
+        figures = {
+            "in_flight": ("Spans that have not ended.", len(self._recorder.live)),
+            "waiting": ("Requests that wait for their delay.", self._desk.waiting),
+            "runs": ("Runs that are known.", len(self._runs)),
+            "viewers": ("Live views that are open.", self._feed.viewers),
+        }
+        for name, (meaning, value) in figures.items():
+            yield GaugeMetricFamily(f"dawdle_{name}", meaning, value=value)

@@ -1,0 +1,143 @@
+"""
+Values and problems -> replies: HTML for people, JSON for programs, one value for both.
+
+The only place that knows formats, and the one error middleware.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp_jinja2
+from aiohttp import web
+
+from app.errors import Problem
+from app.grammar import quoted
+
+PROBLEM_JSON = "application/problem+json"  # RFC 9457 section 3
+CLIENT_CLOSED_REQUEST = 499  # nginx's, for the access log; nobody is left to read it
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logging.getLogger("dawdle")
+
+
+def prefers_html(request: web.Request) -> bool:
+    """Whether a person's browser asks: `text/html` named, and not less wanted than JSON."""
+    wanted = dict(map(_weighted_type, request.headers.get("Accept", "").split(",")))
+    html = wanted.get("text/html", 0.0)
+    return html > 0 and html >= wanted.get("application/json", 0.0)
+
+
+def _weighted_type(item: str) -> tuple[str, float]:
+    """(media type, weight) of one item of `Accept` (RFC 9110 section 12.4.2); 1 unless given."""
+    media_type, *parameters = (part.strip().lower() for part in item.split(";"))
+    weights = [part[2:] for part in parameters if part.startswith("q=")]
+    try:
+        return media_type, float(weights[0]) if weights else 1.0
+    except ValueError:
+        return media_type, 0.0
+
+
+def json_text(document: object) -> str:
+    """JSON as people read it; `?` for a lone surrogate, which no UTF-8 can hold."""
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "replace").decode()
+
+
+def json_reply(
+    document: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A JSON reply that no cache keeps: what we tell is of this moment."""
+    return web.Response(
+        text=json_text(document),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", "Vary": "Accept"} | dict(headers or {}),
+    )
+
+
+def text_reply(text: str, *, status: int = 200) -> web.Response:
+    """A plain text reply."""
+    return web.Response(text=text, status=status, headers={"Cache-Control": "no-store"})
+
+
+def page(
+    request: web.Request, template: str, context: Mapping[str, Any], *, status: int = 200
+) -> web.Response:
+    """The template rendered as a page."""
+    response = aiohttp_jinja2.render_template(template, request, context, status=status)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One value in its two forms: what a program gets, and what a template shows of it."""
+
+    template: str
+    document: object
+    context: Mapping[str, Any]
+
+
+def respond(request: web.Request, reply: Reply, suffix: str = "") -> web.Response:
+    """The value as the suffix says, else as `Accept` does."""
+    if suffix == ".html" or (not suffix and prefers_html(request)):
+        return page(request, reply.template, reply.context)
+    return json_reply(reply.document)
+
+
+def problem_reply(
+    request: web.Request, problem: Problem, *, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """The problem as RFC 9457 JSON, or as a page for browsers."""
+    if prefers_html(request):
+        response = page(request, "problem.html", {"problem": problem}, status=problem.status)
+    else:
+        response = web.Response(
+            text=json_text(problem.document()),
+            status=problem.status,
+            content_type=PROBLEM_JSON,
+            headers={"Cache-Control": "no-store", "Vary": "Accept"},
+        )
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 section 15.5.2 wants one
+    response.headers.update(headers or {})
+    return response
+
+
+@web.middleware
+async def errors_as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every refusal and every failure leaves the house as a problem."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem_reply(request, problem)
+    except web.HTTPRedirection:
+        raise
+    except web.HTTPMethodNotAllowed as refusal:
+        allowed = ", ".join(sorted(refusal.allowed_methods))
+        detail = f"{request.method} is not for {quoted(request.path)}; use {allowed}"
+        refused = Problem("method-not-allowed", detail)
+        return problem_reply(request, refused, headers={"Allow": allowed})
+    except web.HTTPNotFound:
+        detail = f"there is nothing at {quoted(request.path)}; start at / to see what there is"
+        return problem_reply(request, Problem("not-found", detail))
+    except web.HTTPRequestEntityTooLarge:
+        limit = request.client_max_size
+        detail = f"the body is larger than {limit} bytes; send less (max_body)"
+        return problem_reply(request, Problem("body-too-large", detail))
+    except web.HTTPException:
+        raise
+    except ConnectionError:  # the client left; raised on, aiohttp would log it as our fault
+        return web.Response(status=CLIENT_CLOSED_REQUEST)
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        if request.writer.output_size:  # break off, lest half a reply pass for a whole one
+            raise
+        detail = "something went wrong here, not with you; the log of the server says what"
+        return problem_reply(request, Problem("internal", detail))

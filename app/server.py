@@ -1,0 +1,330 @@
+"""The service: the application with its resources in order, and the process that serves it."""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from random import Random
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from app import assets, formats, keys, logs, profiles
+from app.clock import SECOND_NS, Clock, SystemClock
+from app.connections import Connections
+from app.errors import BadValue, Fatal, Problem
+from app.exchange import Desk
+from app.feed import Feed
+from app.journal import Journal
+from app.metrics import Metrics
+from app.plan import Limits, Planner
+from app.protection import control_pages_are_ours, harden
+from app.recorder import Recorder
+from app.responses import errors_as_problems
+from app.runs import Run, Runs, dismiss_all
+from app.settings import Settings
+from app.store import StoredRun, open_store
+from app.tls import tls_context
+from app.web import ROUTES
+
+DATABASE = "dawdle.sqlite3"
+MOST_RUNS = 10_000  # whose counters are kept; the longest idle one makes room
+BACKLOG = 4_096  # with aiohttp's 128 a herd waits 1 s for a retransmitted SYN
+FILES_FOR_OURSELVES = 500  # descriptors that no waiting request may take
+LAST_WORDS_S = 2.0  # for replies that are on their way when the grace is over
+
+# Wildcards are no addresses to call; asyncio's listeners on :: take no IPv4.
+CALLED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+# Automatic full collections walk every waiting request: 100 ms at 10,000. Young ones stay short.
+GC_THRESHOLDS = (700, 10, 1_000_000)
+
+COLLECT_EVERY_S = 10.0
+
+log = logging.getLogger("dawdle")
+
+
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, random: Random | None = None
+) -> web.Application:
+    """
+    The application. No I/O happens before it is started: resources open in cleanup contexts.
+
+    Raises:
+        Fatal: the default delay or a profile is not valid.
+    """
+    app = web.Application(
+        middlewares=[errors_as_problems, control_pages_are_ours],
+        client_max_size=settings.max_body,
+    )
+    app[keys.SETTINGS] = settings
+    app[keys.CLOCK] = clock or SystemClock()
+    app[keys.PLANNER] = _planner(settings)
+    app[keys.RANDOM] = random or Random()
+    app[keys.CONNECTIONS] = Connections()
+    app.cleanup_ctx.extend([_storing, _recording])
+    app.on_response_prepare.append(harden)
+    app.on_shutdown.append(_wake_viewers)
+    app.add_routes(ROUTES)
+    _set_up_templates(app)
+    return app
+
+
+def _planner(settings: Settings) -> Planner:
+    limits = Limits(max_delay_ns=settings.max_delay, max_size=settings.max_size)
+    presets = profiles.load(settings.profiles)
+    try:
+        return Planner(
+            limits, delay=settings.delay, profiles=presets, profile=settings.default_profile
+        )
+    except BadValue as error:
+        raise Fatal(f"delay {settings.delay}: {error}") from None
+    except Problem as problem:
+        setting = "profiles" if settings.profiles else "default_profile"
+        raise Fatal(f"{setting} {settings.text(setting)}: {problem.detail}") from None
+
+
+def _set_up_templates(app: web.Application) -> None:
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(assets.folder("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(formats.FILTERS)
+    environment.globals.update(formats.GLOBALS, has_token=app[keys.SETTINGS].token is not None)
+
+
+# --- what lives as long as the application -------------------------------------------------------
+
+
+async def _storing(app: web.Application) -> AsyncIterator[None]:
+    """The database, open; it outlives the journal, which writes to the last."""
+    app[keys.STORE] = store = await open_store(app[keys.SETTINGS].data / DATABASE)
+    yield
+    await store.close()
+
+
+async def _recording(app: web.Application) -> AsyncIterator[None]:
+    """Runs, feed, journal, recorder and desk, wired to each other."""
+    settings, clock, store = app[keys.SETTINGS], app[keys.CLOCK], app[keys.STORE]
+    app[keys.FEED] = feed = Feed(store.boot, most_viewers=settings.viewers)
+    app[keys.RUNS] = runs = Runs(
+        idle_gap_ns=settings.idle_gap,
+        max_keys=settings.max_keys,
+        most=MOST_RUNS,
+        unnamed=settings.default_run,
+        on_forgotten=lambda run: app[keys.JOURNAL].remove(run.name),
+    )
+    runs.restore(map(_restored(settings), await store.runs()))
+    app[keys.JOURNAL] = journal = Journal(
+        store,
+        limit=settings.journal,
+        is_finished=runs.is_finished,
+        on_removed=runs.forget,
+        on_dropped=runs.dropped,
+    )
+    app[keys.RECORDER] = recorder = Recorder(
+        clock, runs, boot=store.boot, on_change=feed.publish, on_end=journal.add
+    )
+    app[keys.DESK] = desk = Desk(
+        clock=clock,
+        runs=runs,
+        recorder=recorder,
+        planner=app[keys.PLANNER],
+        random=app[keys.RANDOM],
+        time_scale=settings.time_scale,
+        max_waiting=_max_waiting(settings),
+    )
+    app[keys.METRICS] = Metrics(
+        desk=desk,
+        recorder=recorder,
+        journal=journal,
+        feed=feed,
+        runs=runs,
+        connections=app[keys.CONNECTIONS],
+    )
+    await journal.start()
+    yield
+    await journal.close()
+
+
+def _restored(settings: Settings) -> Callable[[StoredRun], Run]:
+    def restore(stored: StoredRun) -> Run:
+        run = Run(stored.name, created_ns=stored.created_ns, max_keys=settings.max_keys)
+        run.arrived = stored.requests
+        run.dropped = stored.dropped
+        run.last_arrival_ns = stored.last_arrival_ns
+        return run
+
+    return restore
+
+
+def _max_waiting(settings: Settings) -> int:
+    """The setting, or what the limit of open files leaves room for."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return settings.max_waiting
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return settings.max_waiting
+    return max(1, min(settings.max_waiting, files - FILES_FOR_OURSELVES))
+
+
+async def _wake_viewers(app: web.Application) -> None:
+    """Else every open event stream holds up the exit."""
+    app[keys.FEED].close()
+
+
+# --- serving -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An application that listens."""
+
+    app: web.Application
+    runner: web.AppRunner
+    url: str
+
+    async def drain(self, over: asyncio.Event) -> None:
+        """
+        Refuse what is new and let those who wait have their replies, until *over* is set or the
+        grace has passed; then answer the rest with 503.
+        """
+        desk, runs = self.app[keys.DESK], self.app[keys.RUNS]
+        grace_ns = self.app[keys.SETTINGS].shutdown_grace
+        desk.stop(on_idle=over.set)
+        self.app[keys.FEED].close()
+        for site in self.runner.sites:
+            await site.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), grace_ns / SECOND_NS)
+        desk.over = True
+        dismiss_all(
+            runs,
+            Problem("shutting-down", "the server stopped before the delay was over; try again"),
+        )
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Service]:
+    """
+    The service, listening as long as the context lasts.
+
+    Raises:
+        Fatal: a setting is not valid, the port is taken, the data folder can't be used.
+    """
+    context = tls_context(settings)
+    app = create_app(settings)
+    runner = web.AppRunner(
+        app,
+        # Without it nobody tells a handler that its client has left.
+        handler_cancellation=True,
+        auto_decompress=False,
+        access_log=logging.getLogger("dawdle.access") if settings.access_log else None,
+        shutdown_timeout=LAST_WORDS_S,
+    )
+    try:
+        await runner.setup()
+        site = web.TCPSite(
+            runner, settings.host, settings.port, backlog=BACKLOG, ssl_context=context
+        )
+        await _listen(site, settings)
+        scheme = "https" if context else "http"
+        yield Service(app, runner, f"{scheme}://{_address(settings, runner)}")
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(site: web.TCPSite, settings: Settings) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        raise Fatal(
+            f"can't listen on {settings.host}:{settings.port}: {error.strerror or error}; "
+            "choose another port, or 0 for any free one"
+        ) from None
+
+
+def _address(settings: Settings, runner: web.AppRunner) -> str:
+    """Host and port as a client on this machine writes them."""
+    host = CALLED.get(settings.host, settings.host)
+    port = runner.addresses[0][1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def serve(settings: Settings) -> int:
+    """
+    Serve until told to stop; the exit status.
+
+    Raises:
+        Fatal: see `serving`.
+    """
+    logs.configure(settings)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    stop, over = asyncio.Event(), asyncio.Event()
+    async with serving(settings) as service:
+        _on_signals(lambda: over.set() if stop.is_set() else stop.set())
+        _announce(service, settings)
+        collecting = asyncio.create_task(_collect_when_idle(service.app))
+        await stop.wait()
+        collecting.cancel()
+        log.info("stopping: %d requests wait", service.app[keys.DESK].waiting)
+        await service.drain(over)
+    return 0
+
+
+def _announce(service: Service, settings: Settings) -> None:
+    print(f"Dawdle on {service.url} (echo off, data {settings.text('data')})", flush=True)
+    if settings.token is None and not _is_loopback(settings.host):
+        log.warning(
+            "anybody who reaches %s can read and delete runs; set a token (DAWDLE_TOKEN)",
+            settings.host,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop's loop where it is installed, else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _on_signals(callback: Callable[[], object]) -> None:
+    """Call back in the loop for each SIGINT and SIGTERM."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, callback)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
+
+
+async def _collect_when_idle(app: web.Application) -> None:
+    """Full garbage collections, but only while nobody waits and something has happened since."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    recorder, feed, seen = app[keys.RECORDER], app[keys.FEED], 0
+    while True:
+        await asyncio.sleep(COLLECT_EVERY_S)
+        if not recorder.live and feed.position != seen:
+            seen = feed.position
+            gc.collect()

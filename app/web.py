@@ -1,0 +1,386 @@
+"""The route table, and the thin handlers of everything but `/aio`: load, build a value, answer."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse, sse_response
+
+from app import assets, bars, checks, formats, grammar, keys, preview, protection, report, timeline
+from app.aio import aio, go_on, is_preflight, preflight
+from app.errors import BadValue, Problem
+from app.exports import EXPORTS
+from app.feed import Missed
+from app.report import Report
+from app.responses import Reply, json_reply, page, respond, text_reply
+from app.runs import Run
+from app.spans import Span, record
+
+SPANS_SHOWN = 200  # in a page's table and a text timeline; exports have them all
+RUNS_SHOWN = 200
+MESSAGES_APART_S = 0.1  # at most ten a second
+PING_S = 15.0
+WIDTHS = range(40, 401)
+
+
+# --- what this is --------------------------------------------------------------------------------
+
+
+async def home(request: web.Request) -> web.StreamResponse:
+    """What this is, in one breath, with what goes on at the moment."""
+    app = request.app
+    desk, runs = app[keys.DESK], app[keys.RUNS]
+    context = {
+        "origin": str(request.url.origin()),
+        "waiting": desk.waiting,
+        "max_waiting": desk.max_waiting,
+        "in_flight": len(app[keys.RECORDER].live),
+        "requests": sum(run.arrived for run in runs),
+        "runs": [run_document(run) for run in runs.newest(10)],
+        "total": len(runs),
+        "now_ns": app[keys.CLOCK].now(),
+    }
+    return page(request, "index.html", context)
+
+
+async def plan(request: web.Request) -> web.StreamResponse:
+    """Plans to come, without waiting."""
+    if is_preflight(request):
+        return preflight(request)
+    scale = request.app[keys.SETTINGS].time_scale
+    ahead = preview.preview(
+        request.app[keys.DESK].planner, request.raw_path.partition("?")[2], time_scale=scale
+    )
+    return json_reply(preview.document(ahead))
+
+
+# --- runs ----------------------------------------------------------------------------------------
+
+
+def run_document(run: Run) -> dict[str, object]:
+    """A run as lists show it."""
+    return {
+        "name": run.name,
+        "requests": run.arrived,
+        "in_flight": run.in_flight,
+        "created_ns": run.created_ns,
+        "last_arrival_ns": run.last_arrival_ns,
+    }
+
+
+async def list_runs(request: web.Request) -> web.StreamResponse:
+    """The runs, the newest arrival first."""
+    runs = request.app[keys.RUNS]
+    document = {"runs": [run_document(run) for run in runs], "total": len(runs)}
+    return respond(request, Reply("runs.html", document, document), request.match_info["format"])
+
+
+async def make_run(request: web.Request) -> web.StreamResponse:
+    """A fresh run: 201, its name and where to find what."""
+    prefix = await _prefix(request)
+    run = request.app[keys.RUNS].fresh(prefix, request.app[keys.CLOCK].now())
+    await request.app[keys.STORE].add_run(run.name, run.created_ns)
+    urls = _urls(request, run.name)
+    return json_reply({"name": run.name} | urls, status=201, headers={"Location": urls["report"]})
+
+
+async def _prefix(request: web.Request) -> str:
+    """The `name` in the body, or `run`; it must leave room for the number."""
+    if not request.can_read_body:
+        return "run"
+    try:
+        body = json.loads(await request.text())
+    except (ValueError, LookupError, RecursionError):  # no JSON, no such charset, too deep
+        raise Problem("bad-body", 'the body is no JSON; send {"name": "ci"} or nothing') from None
+    prefix = body.get("name", "run") if isinstance(body, dict) else None
+    if not isinstance(prefix, str) or not prefix:
+        raise Problem("bad-body", 'the body is not of the form {"name": "ci"}; send that', "name")
+    for other in body.keys() - {"name"}:
+        raise Problem("bad-body", f"{grammar.quoted(other)} is unknown; send name alone", other)
+    try:
+        grammar.run_name(f"{prefix}-{'9' * 6}")
+    except BadValue as error:
+        raise Problem("bad-body", f"name: {error}", "name") from None
+    return prefix
+
+
+def _urls(request: web.Request, name: str) -> dict[str, str]:
+    origin = request.url.origin()
+    base = f"{origin}/runs/{name}"
+    return {
+        "aio": f"{origin}/aio?run={name}",
+        "report": base,
+        "spans": f"{base}/spans",
+        "events": f"{base}/events",
+        "check": f"{base}/check",
+        "timeline": f"{base}.txt",
+    }
+
+
+async def show_run(request: web.Request) -> web.StreamResponse:
+    """The report of a run, as page, JSON or text."""
+    name, suffix = _split(request.match_info["run"])
+    run = request.app[keys.RUNS].expect(name)
+    position = request.app[keys.FEED].here
+    built, first = await _read(request, run.name)
+    if suffix == ".txt":
+        return text_reply(timeline.text(built, first, width=_width(request)))
+    urls = _urls(request, run.name)
+    document = report.document(built) | {"events_after": position, "urls": urls}
+    shown = {
+        "report": built,
+        "urls": urls,
+        "headline": formats.headline(built),
+        "chart": bars.chart(built, first),
+    }
+    return respond(request, Reply("run.html", document, shown), suffix)
+
+
+def _split(segment: str) -> tuple[str, str]:
+    """(run, suffix) of a path's last segment; the suffixes that mean something here."""
+    for suffix in (".html", ".json", ".txt"):
+        if segment.endswith(suffix):
+            return segment.removesuffix(suffix), suffix
+    return segment, ""
+
+
+def _width(request: web.Request) -> int:
+    try:
+        width = grammar.integer(request.query.get("width", "80"))
+    except BadValue as error:
+        raise Problem("bad-query", f"width: {error}", "width") from None
+    if width not in WIDTHS:
+        raise Problem("bad-query", f"width {width} is out of range; use 40 to 400", "width")
+    return width
+
+
+async def _read(request: web.Request, name: str) -> tuple[Report, list[Span]]:
+    """The report of the run, and its first spans; an unknown run is an empty one."""
+    app = request.app
+    run = app[keys.RUNS].get(name)
+    fold = report.Fold(name, now_ns=app[keys.CLOCK].now())
+    first: list[Span] = []
+    async for batch in _spans(app, name):
+        fold.add(batch)
+        first += batch[: max(0, SPANS_SHOWN - len(first))]
+    return fold.report(dropped=run.dropped if run else 0), first
+
+
+def _spans(app: web.Application, name: str) -> AsyncIterator[list[Span]]:
+    recorder = app[keys.RECORDER]
+    return app[keys.JOURNAL].spans(name, lambda: recorder.in_flight(name))
+
+
+async def delete_run(request: web.Request) -> web.StreamResponse:
+    """Answer what waits in the run with 503, at once, and forget it."""
+    run = request.app[keys.RUNS].expect(request.match_info["run"])
+    request.app[keys.RUNS].delete(run)
+    await request.app[keys.JOURNAL].forget(run.name)
+    return web.Response(status=204)
+
+
+# --- exports and events --------------------------------------------------------------------------
+
+
+async def export_spans(request: web.Request) -> web.StreamResponse:
+    """All spans of a run as JSON Lines or CSV, streamed."""
+    run = request.app[keys.RUNS].expect(request.match_info["run"])
+    wants_csv = "text/csv" in request.headers.get("Accept", "")
+    kind = request.match_info["format"] or (".csv" if wants_csv else ".jsonl")
+    export = EXPORTS[kind]
+    headers = {
+        "Content-Type": f"{export.content_type}; charset=utf-8",
+        "Content-Disposition": f'attachment; filename="{run.name}{kind}"',
+        "Cache-Control": "no-store",
+        "Vary": "Accept",
+    }
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    if request.method == "HEAD":  # aiohttp would send what is written
+        return response
+    await response.write(export.head.encode())
+    async for batch in _spans(request.app, run.name):
+        await response.write(export.lines(batch).encode())
+    await response.write_eof()
+    return response
+
+
+async def run_events(request: web.Request) -> web.StreamResponse:
+    """
+    The run's spans as they open, change and close: at most ten messages a second.
+
+    Resumed after the position in `Last-Event-ID` or `?after=`. Without one, or when it is too
+    old or not ours, a `reset` event with the present state comes first.
+    """
+    run = request.app[keys.RUNS].expect(request.match_info["run"])
+    feed = request.app[keys.FEED]
+    after = request.headers.get("Last-Event-ID") or request.query.get("after", "")
+    with feed.watching():
+        async with sse_response(request, ping_interval=PING_S) as stream:
+            await _follow(request, stream, run, after)
+    return stream
+
+
+async def _follow(request: web.Request, stream: EventSourceResponse, run: Run, after: str) -> None:
+    feed = request.app[keys.FEED]
+    position = await _start(request, stream, run, after)
+    while not feed.closed and stream.is_connected():
+        try:
+            batch = feed.since(position, run.name)
+        except Missed:
+            position = await _reset(request, stream, run)
+            continue
+        position = batch.position
+        if batch.spans:
+            data = json.dumps([record(span) for span in batch.spans])
+            await stream.send(data, event="spans", id=feed.name(position))
+            await asyncio.sleep(MESSAGES_APART_S)
+        await feed.wait(position)
+
+
+async def _start(request: web.Request, stream: EventSourceResponse, run: Run, after: str) -> int:
+    try:
+        return request.app[keys.FEED].find(after)
+    except Missed:
+        return await _reset(request, stream, run)
+
+
+async def _reset(request: web.Request, stream: EventSourceResponse, run: Run) -> int:
+    """Send the present state; what changes after it is to follow."""
+    feed = request.app[keys.FEED]
+    position = feed.position
+    built, _ = await _read(request, run.name)
+    live = request.app[keys.RECORDER].in_flight(run.name)
+    state = {"report": report.document(built), "in_flight": [record(span) for span in live]}
+    await stream.send(json.dumps(state), event="reset", id=feed.name(position))
+    return position
+
+
+# --- check ---------------------------------------------------------------------------------------
+
+
+async def check_run(request: web.Request) -> web.StreamResponse:
+    """200 when the run is as it should be, 409 when not; after waiting for it, if asked to."""
+    name = request.match_info["run"]
+    try:
+        wanted = checks.parse(grammar.pairs(request.raw_path.partition("?")[2]))
+    except BadValue as error:
+        raise Problem("bad-query", f"in the query, {error}", error.parameter) from None
+    timed_out = not await _settled(request, name, wanted)
+    run = request.app[keys.RUNS].get(name)
+    built, _ = await _read(request, run.name if run else name)
+    scale = request.app[keys.SETTINGS].time_scale
+    verdict = checks.evaluate(wanted, built, time_scale=scale, timed_out=timed_out)
+    return json_reply(checks.document(verdict), status=200 if verdict.passed else 409)
+
+
+async def _settled(request: web.Request, name: str, wanted: checks.Checks) -> bool:
+    """Whether nothing is in flight and enough has arrived, within the time there is for it."""
+    if not wanted.wait_ns:
+        return True
+    feed, runs = request.app[keys.FEED], request.app[keys.RUNS]
+    try:
+        async with asyncio.timeout(wanted.wait_ns / grammar.NANOSECONDS["s"]):
+            while not (settled := _is_settled(runs.get(name), wanted)) and not feed.closed:
+                await feed.wait(feed.position)
+    except TimeoutError:
+        return False
+    return settled
+
+
+def _is_settled(run: Run | None, wanted: checks.Checks) -> bool:
+    arrived = run.arrived if run else 0
+    return not (run and run.in_flight) and arrived >= checks.missing_requests(wanted)
+
+
+# --- signing in ----------------------------------------------------------------------------------
+
+
+async def show_sign_in(request: web.Request) -> web.StreamResponse:
+    """Where a person types the token, when there is one."""
+    if request.app[keys.SETTINGS].token is None:
+        raise web.HTTPSeeOther("/")
+    return page(request, "sign_in.html", {"refused": False})
+
+
+async def sign_in(request: web.Request) -> web.StreamResponse:
+    """The token gives a cookie for this browser session."""
+    token = request.app[keys.SETTINGS].token
+    given = (await _form(request)).get("token", "")
+    if token is None or not protection.same_token(given, token.get_secret_value()):
+        return page(request, "sign_in.html", {"refused": True}, status=401)
+    response = web.HTTPSeeOther("/")
+    protection.sign_in(response, token.get_secret_value(), secure=request.secure)
+    raise response
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of a form that a browser sends in its usual encoding."""
+    try:
+        return dict(parse_qsl(await request.text()))
+    except (ValueError, LookupError):  # not in its charset, no such charset
+        raise Problem("bad-body", "the form can't be read; send it from /sign-in") from None
+
+
+async def sign_out(_: web.Request) -> web.StreamResponse:
+    """Forget the browser."""
+    response = web.HTTPSeeOther(protection.SIGN_IN)
+    protection.sign_out(response)
+    raise response
+
+
+# --- for machines --------------------------------------------------------------------------------
+
+
+async def healthz(_: web.Request) -> web.StreamResponse:
+    """We live."""
+    return text_reply("ok\n")
+
+
+async def readyz(request: web.Request) -> web.StreamResponse:
+    """We take new requests; no longer once we stop."""
+    stopping = request.app[keys.DESK].stopping
+    return text_reply("stopping\n" if stopping else "ready\n", status=503 if stopping else 200)
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """Figures for Prometheus."""
+    return web.Response(
+        body=request.app[keys.METRICS].exposition(),
+        headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+    )
+
+
+async def static(request: web.Request) -> web.StreamResponse:
+    """What pages are made of besides themselves."""
+    file = assets.files("static").get(request.match_info["path"])
+    if file is None:
+        raise web.HTTPNotFound
+    return web.FileResponse(file)
+
+
+RUN = r"{run:[^/]+}"
+
+ROUTES = [
+    web.get("/", home),
+    web.route("*", "/aio", aio, expect_handler=go_on),
+    web.route("*", "/aio/{profile:.*}", aio, expect_handler=go_on),
+    web.get("/plan", plan),
+    web.options("/plan", plan),
+    web.get(r"/runs{format:(?:\.html|\.json)?}", list_runs),
+    web.post("/runs", make_run),
+    web.get(f"/runs/{RUN}", show_run),
+    web.delete(f"/runs/{RUN}", delete_run),
+    web.get(f"/runs/{RUN}/spans{{format:(?:\\.jsonl|\\.csv)?}}", export_spans),
+    web.get(f"/runs/{RUN}/events", run_events),
+    web.get(f"/runs/{RUN}/check", check_run),
+    web.get("/sign-in", show_sign_in),
+    web.post("/sign-in", sign_in),
+    web.post("/sign-out", sign_out),
+    web.get("/healthz", healthz),
+    web.get("/readyz", readyz),
+    web.get("/metrics", metrics),
+    web.get("/static/{path:.+}", static),
+]

@@ -1,0 +1,82 @@
+"""Logs go to standard error, as text or as JSON, from the least level up."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+from aiohttp.http_exceptions import BadStatusLine
+
+from app.logs import configure
+from app.settings import Settings
+
+log = logging.getLogger("dawdle.test")
+
+
+@pytest.fixture(autouse=True)
+def root() -> Iterator[logging.Logger]:
+    """The root logger, as it was afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    yield root
+    root.handlers, root.level = handlers, level
+
+
+def choose(**values: str) -> None:
+    configure(Settings.model_validate(values))
+
+
+def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """A moment, a level, who says it, and what; nothing of it on standard output."""
+    choose()
+
+    log.warning("%d wait", 7)
+
+    out, err = capsys.readouterr()
+    assert "" == out
+    assert err.endswith(" WARNING dawdle.test: 7 wait\n")
+
+
+def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tracebacks too: what collects logs reads lines."""
+    choose(log_format="json")
+
+    log.error("it\nfailed", exc_info=ZeroDivisionError())
+
+    (line,) = capsys.readouterr().err.splitlines()
+    document = json.loads(line)
+    assert ("ERROR", "dawdle.test", "it\nfailed") == tuple(
+        document[name] for name in ("levelname", "name", "message")
+    )
+    assert "asctime" in document
+    assert "ZeroDivisionError" in document["exc_info"]
+
+
+@pytest.mark.parametrize(
+    ("level", "seen"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)]
+)
+def test_what_is_below_the_level_is_silent(
+    capsys: pytest.CaptureFixture[str], level: str, seen: int
+) -> None:
+    """The level itself is logged."""
+    choose(log_level=level)
+
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        log.log(number, "something")
+
+    assert seen == len(capsys.readouterr().err.splitlines())
+
+
+@pytest.mark.parametrize(("level", "seen"), [("debug", True), ("info", False)])
+def test_what_the_parser_refuses_is_logged_only_to_debug(
+    capsys: pytest.CaptureFixture[str], level: str, seen: bool
+) -> None:
+    """Anybody could fill the log with it."""
+    choose(log_level=level)
+
+    logging.getLogger("aiohttp.server").error("refused", exc_info=BadStatusLine("FROB"))
+    logging.getLogger("aiohttp.server").error("our own")
+
+    err = capsys.readouterr().err
+    assert (seen, True) == ("refused" in err, "our own" in err)
