@@ -1,8 +1,7 @@
 """`/aio` as an aiohttp.web handler: brings requests to the desk and exchanges to their end."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import PayloadEncodingError
@@ -10,10 +9,10 @@ from multidict import CIMultiDictProxy
 
 from app import keys
 from app.errors import Problem
-from app.exchange import Arrival, Exchange
+from app.exchange import Exchange, Request
 from app.plan import Asked
-from app.responses import problem_reply
-from app.spans import Outcome, Span
+from app.responses import prefers_html
+from app.spans import Outcome
 
 # How long browsers may remember a preflight: two hours is the most that Chromium heeds.
 # https://fetch.spec.whatwg.org/#http-access-control-max-age
@@ -25,24 +24,21 @@ async def aio(request: web.Request) -> web.StreamResponse:
     if is_preflight(request):
         return preflight(request)
     transport = request.transport
-    exchange = request.app[keys.DESK].arrive(arrival(request, transport))
+    place = request.app[keys.CONNECTIONS].request(transport) if transport else (0, 0)
+    exchange = request.app[keys.DESK].arrive(read(request), *place)
     with exchange:
         if transport is None:  # the client left before its turn came
             exchange.close(Outcome.CLIENT_GONE, "client")
-            return Written(exchange.span, keep_alive=False)
-        problem = exchange.problem or await _wait(exchange, request, transport)
-        if problem is not None:
-            return _refuse(exchange, problem, request)
-        if not await _flush(request, transport):
-            exchange.close(Outcome.CLIENT_GONE, "client")
-    return Written(exchange.span, keep_alive=request.keep_alive)
+        else:
+            await _wait(exchange, request, transport)
+            if not await _flush(request, transport):
+                exchange.close(Outcome.CLIENT_GONE, "client")
+    return Written(exchange)
 
 
-def arrival(request: web.Request, transport: asyncio.Transport | None) -> Arrival:
+def read(request: web.Request) -> Request:
     """What the desk wants to know of a request, texts as they were sent."""
     headers = request.headers
-    connections = request.app[keys.CONNECTIONS]
-    connection, ordinal = connections.request(transport) if transport else (0, 0)
     asked = Asked(
         query=_query(request.raw_path),
         header=_joined(headers, "X-Dawdle", "&"),
@@ -51,15 +47,14 @@ def arrival(request: web.Request, transport: asyncio.Transport | None) -> Arriva
         profile=request.match_info.get("profile"),
         head=request.method == "HEAD",
     )
-    return Arrival(
+    return Request(
         asked=asked,
         method=request.method,
         target=request.raw_path,
         http_version="1.0" if request.version == HttpVersion10 else "1.1",
         keep_alive=request.keep_alive,
         user_agent=headers.get("User-Agent"),
-        connection=connection,
-        connection_request=ordinal,
+        prefers_html=prefers_html(headers.get("Accept", "")),
     )
 
 
@@ -75,18 +70,25 @@ def _query(target: str) -> str:
 # --- waiting -------------------------------------------------------------------------------------
 
 
-async def _wait(
-    exchange: Exchange, request: web.Request, transport: asyncio.Transport
-) -> Problem | None:
-    """Return when the reply is written, or what it must be instead; meanwhile read the body."""
-    ended = asyncio.Event()
+async def _wait(exchange: Exchange, request: web.Request, transport: asyncio.Transport) -> None:
+    """Return when the reply is written; meanwhile read the body."""
+    ended = asyncio.get_running_loop().create_future()
     body = Body(request, exchange)
-    exchange.problem = body.take_what_came()
-    if exchange.problem is None:
-        async with body.being_read():
-            exchange.begin(transport, ended.set)
-            await ended.wait()
-    return exchange.problem
+    exchange.problem = exchange.problem or body.take_what_came()
+    reader = asyncio.create_task(body.read()) if body.is_incomplete else None
+    try:
+        exchange.begin(transport, lambda: _resolve(ended))
+        await ended
+    finally:
+        if reader is not None:
+            reader.cancel()
+    if exchange.failure is not None:
+        raise exchange.failure
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Body:
@@ -114,19 +116,13 @@ class Body:
             return _broken()
         return None
 
-    @asynccontextmanager
-    async def being_read(self) -> AsyncIterator[None]:
-        """Read the rest in the background."""
-        if self._content.at_eof():
-            yield
-            return
-        reader = asyncio.create_task(self._read())
-        try:
-            yield
-        finally:
-            reader.cancel()
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether there is more to come."""
+        return not self._content.at_eof()
 
-    async def _read(self) -> None:
+    async def read(self) -> None:
+        """Read and count the rest; dismiss the exchange when it is too much."""
         try:
             async for chunk in self._content.iter_any():
                 self._take(chunk)
@@ -173,22 +169,11 @@ async def go_on(request: web.Request) -> None:
 class Written(web.StreamResponse):
     """A reply whose bytes are on the transport already: tells aiohttp what to do afterwards."""
 
-    def __init__(self, span: Span, *, keep_alive: bool) -> None:
-        super().__init__(status=span.status or 200)
-        self._keep_alive = keep_alive
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__(status=exchange.span.status or 200)
+        self._keep_alive = exchange.keep_alive
         self._eof_sent = True
-        self._body_length = span.bytes_out
-
-
-def _refuse(exchange: Exchange, problem: Problem, request: web.Request) -> web.StreamResponse:
-    if exchange.has_begun_reply:
-        return Written(
-            exchange.span, keep_alive=False
-        )  # too late for a word; the connection closes
-    headers = {"X-Dawdle-Run": exchange.run.name, "X-Dawdle-Span": exchange.span.name}
-    response = problem_reply(request, problem, headers=headers)
-    exchange.answer(problem, response.content_length or 0)
-    return response
+        self._body_length = exchange.span.bytes_out
 
 
 async def _flush(request: web.Request, transport: asyncio.Transport) -> bool:

@@ -32,8 +32,8 @@ class Transport(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """What the owner of a connection knows of one request."""
+class Request:
+    """What the owner of a connection read of one request; equal bytes give equal requests."""
 
     asked: Asked
     method: str
@@ -41,15 +41,22 @@ class Arrival:
     http_version: str  # "1.1"
     keep_alive: bool  # may another request follow on this connection?
     user_agent: str | None = None
-    connection: int = 0
-    connection_request: int = 0
+    prefers_html: bool = False
+
+
+class Explain(Protocol):
+    """How a problem is put into words."""
+
+    def __call__(self, problem: Problem, *, html: bool) -> tuple[str, bytes]:
+        """The content type and the body of a reply."""
 
 
 class Desk:
     """
     Where requests to `/aio` arrive: what all exchanges of a server share.
 
-    *random* is asked for draws without a seed. *max_waiting* requests may wait at once.
+    *random* is asked for draws without a seed, *explain* for the replies to those who are refused.
+    *max_waiting* requests may wait at once.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class Desk:
         recorder: Recorder,
         planner: Planner,
         random: Random,
+        explain: Explain,
         time_scale: float,
         max_waiting: int,
     ) -> None:
@@ -67,6 +75,7 @@ class Desk:
         self.runs = runs
         self.recorder = recorder
         self.planner = planner
+        self.explain = explain
         self.time_scale = time_scale
         self.max_waiting = max_waiting
         self.waiting = 0
@@ -87,22 +96,26 @@ class Desk:
         if self.stopping and not self.waiting:
             self._on_idle()
 
-    def arrive(self, arrival: Arrival) -> "Exchange":
+    def arrive(
+        self, request: Request, connection: int = 0, connection_request: int = 0
+    ) -> "Exchange":
         """
         Decide one request: validation, the limit of waiting ones, ordinals and attempts, plan.
 
-        Never raises a `Problem`: the exchange has it, and wants nothing but that as its reply.
+        It is number *connection_request* on the connection of that number, both from 1. Never
+        raises a `Problem`: the exchange has it, and will reply with nothing else.
         """
+        place = connection, connection_request
         try:
-            knobs = self.planner.read(arrival.asked)
+            knobs = self.planner.read(request.asked)
             self._admit()
         except Problem as problem:
-            return self._refused(arrival, problem)
+            return self._refused(request, place, problem)
         run = self._run(knobs.run)
         attempt = None if knobs.key is None else run.gate.attempt(knobs.key)
         plan = self._draw(knobs, _ordinal(run, knobs, attempt))
         known = {"key": knobs.key, "attempt": attempt, "delay_ns": plan.delay_ns, "drip": plan.drip}
-        return Exchange(self, run, self._open(run, arrival, **known), plan, arrival.keep_alive)
+        return Exchange(self, request, run, self._open(run, request, place, **known), plan)
 
     def _admit(self) -> None:
         if self.stopping:
@@ -122,22 +135,21 @@ class Desk:
         now_ns = self.clock.now()
         return self.runs.unnamed(now_ns) if name is None else self.runs.named(name, now_ns)
 
-    def _refused(self, arrival: Arrival, problem: Problem) -> "Exchange":
-        run = self._run(self.planner.find_run(arrival.asked))
-        exchange = Exchange(self, run, self._open(run, arrival), Plan(delay_ns=0), False)
-        exchange.problem = problem
-        return exchange
+    def _refused(self, request: Request, place: tuple[int, int], problem: Problem) -> "Exchange":
+        run = self._run(self.planner.find_run(request.asked))
+        span = self._open(run, request, place)
+        return Exchange(self, request, run, span, Plan(delay_ns=0), problem=problem)
 
-    def _open(self, run: Run, arrival: Arrival, **planned: Any) -> Span:
+    def _open(self, run: Run, request: Request, place: tuple[int, int], **planned: Any) -> Span:
         return self.recorder.open(
             run,
             Kind.HTTP,
-            method=arrival.method,
-            target=readable(arrival.target),
-            http_version=arrival.http_version,
-            user_agent=arrival.user_agent and readable(arrival.user_agent),
-            connection=arrival.connection,
-            connection_request=arrival.connection_request,
+            method=request.method,
+            target=readable(request.target),
+            http_version=request.http_version,
+            user_agent=request.user_agent and readable(request.user_agent),
+            connection=place[0],
+            connection_request=place[1],
             time_scale=self.time_scale,
             **planned,
         )
@@ -157,53 +169,71 @@ class Exchange:
     """
     One request between its arrival and its end.
 
-    The owner calls `begin`; the exchange waits, writes the reply and calls back. When it was
-    dismissed meanwhile, `problem` is what the reply must say, unless `has_begun_reply`: then
-    there is nothing to do but to close the connection.
+    The owner calls `begin`; the exchange waits, writes its reply and calls back. The reply is the
+    *problem* when it was refused, or is dismissed while it waits; a reply that has begun by then
+    breaks off. Then the owner sees to it that the kernel gets the bytes, and closes exchange or
+    connection as `keep_alive` says.
 
     As a context manager it closes its span on every way out: cancelled means that the client
     left (a service that stops dismisses what waits before it cancels anything).
     """
 
     __slots__ = (
-        "_alarm", "_desk", "_keep_alive", "_on_end", "_transport", "plan", "problem", "run", "span",
+        "_alarm", "_desk", "_next", "_on_end", "_request", "_transport",
+        "failure", "keep_alive", "plan", "problem", "run", "span",
     )  # fmt: skip
 
-    def __init__(self, desk: Desk, run: Run, span: Span, plan: Plan, keep_alive: bool) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        request: Request,
+        run: Run,
+        span: Span,
+        plan: Plan,
+        *,
+        problem: Problem | None = None,
+    ) -> None:
         self.run = run
         self.span = span
         self.plan = plan
-        self.problem: Problem | None = None
+        self.problem = problem
+        self.keep_alive = request.keep_alive
+        self.failure: Exception | None = None  # of ours, while nobody was there to catch it
         self._desk = desk
-        self._keep_alive = keep_alive
+        self._request = request
         self._alarm: Alarm | None = None
+        self._next: Callable[[], None] = self._reply
         self._transport: Transport | None = None
         self._on_end: Callable[[], None] | None = None
-
-    @property
-    def has_begun_reply(self) -> bool:
-        """Whether a byte of the reply is out already."""
-        return self.span.first_byte_ns is not None
 
     # --- waiting ---------------------------------------------------------------------------------
 
     def begin(self, transport: Transport, on_end: Callable[[], None]) -> None:
-        """Begin the wait; *on_end* is called once, when all is written or it was dismissed."""
+        """Begin the wait; *on_end* is called once, when the reply is written or broken off."""
         self._transport = transport
+        if self.problem is not None:
+            self._refuse(self.problem)
+            on_end()
+            return
         self._on_end = on_end
         self._desk.waiting += 1
         self.run.waiting.add(self)
         self.span.wait_begun_ns = self._desk.clock.now()
         if self.plan.drip is None:
-            self._call_at(self._due_ns(self._scaled_delay_ns), self._reply)
+            self._call_at(self._due_ns(self._scaled_delay_ns))
         else:
             self._begin_drip(self.plan.drip)
 
     def dismiss(self, problem: Problem) -> None:
         """End the wait now, if it is not over: the reply is to be the problem."""
-        if self._on_end is not None:
-            self.problem = problem
-            self._end()
+        if self._on_end is None:
+            return
+        self.problem = problem
+        if self.span.first_byte_ns is None:
+            self._refuse(problem)
+        else:  # too late for a word
+            self.keep_alive = False
+        self._end()
 
     @property
     def _scaled_delay_ns(self) -> int:
@@ -212,11 +242,19 @@ class Exchange:
     def _due_ns(self, passed_ns: int) -> int:
         return (self.span.wait_begun_ns or 0) + passed_ns
 
-    def _call_at(self, due_ns: int, callback: Callable[[], None]) -> None:
+    def _call_at(self, due_ns: int) -> None:
         if due_ns <= self._desk.clock.now():
-            callback()
+            self._next()
         else:
-            self._alarm = self._desk.clock.call_at(due_ns, callback)
+            self._alarm = self._desk.clock.call_at(due_ns, self._ring)
+
+    def _ring(self) -> None:
+        """It is time. What fails now must reach the owner: the event loop would only log it."""
+        try:
+            self._next()
+        except Exception as error:  # noqa: BLE001 - handed on, whatever it is
+            self.failure = error
+            self._end()
 
     def _end(self) -> None:
         on_end = self._on_end
@@ -237,9 +275,24 @@ class Exchange:
 
     def _reply(self) -> None:
         content = reply.body(self.plan)
-        self._send(self._head(content), b"" if self.span.method == "HEAD" else content)
+        self._send(self._head(content), self._unless_head(content))
         self.span.last_byte_ns = self.span.first_byte_ns
         self._end()
+
+    def _refuse(self, problem: Problem) -> None:
+        span, desk = self.span, self._desk
+        content_type, content = desk.explain(problem, html=self._request.prefers_html)
+        span.status = int(problem.status)
+        head = reply.refusal(
+            span,
+            problem.status,
+            content_type,
+            length=len(content),
+            keep_alive=self._may_keep_alive(),
+            now_ns=desk.clock.now(),
+        )
+        self._send(head, self._unless_head(content))
+        span.last_byte_ns = span.first_byte_ns
 
     def _begin_drip(self, steps: int) -> None:
         content = reply.body(self.plan)
@@ -256,17 +309,27 @@ class Exchange:
             self.span.last_byte_ns = self._desk.clock.now()
             self._end()
         else:
-            due_ns = max(self._due_ns(drip.next_due_ns(due)), now_ns + SHORTEST_TIMER_NS)
-            self._call_at(due_ns, lambda: self._drip(content, drip, due))
+            self._next = lambda: self._drip(content, drip, due)
+            self._call_at(max(self._due_ns(drip.next_due_ns(due)), now_ns + SHORTEST_TIMER_NS))
 
     def _head(self, content: bytes) -> bytes:
+        span, plan = self.span, self.plan
+        span.status = plan.status
+        span.fault = plan.fault
         return reply.head(
-            self.span,
-            self.plan,
+            span,
+            plan,
             length=len(content),
-            keep_alive=self._keep_alive,
+            keep_alive=self._may_keep_alive(),
             now_ns=self._desk.clock.now(),
         )
+
+    def _may_keep_alive(self) -> bool:
+        self.keep_alive = self.keep_alive and not self._desk.stopping
+        return self.keep_alive
+
+    def _unless_head(self, content: bytes) -> bytes:
+        return b"" if self.span.method == "HEAD" else content
 
     def _send(self, head: bytes, payload: bytes) -> None:
         span = self.span
@@ -275,8 +338,6 @@ class Exchange:
         span.bytes_out += len(payload)
         if span.first_byte_ns is None:
             span.first_byte_ns = self._desk.clock.now()
-            span.status = self.plan.status
-            span.fault = self.plan.fault
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -284,13 +345,6 @@ class Exchange:
         """End the exchange and its span; the first to do so decides."""
         self._stop_waiting()
         self._desk.recorder.close(self.run, self.span, outcome, ended_by)
-
-    def answer(self, problem: Problem, length: int) -> None:
-        """The owner wrote the problem as the reply, with a body of *length* bytes."""
-        span = self.span
-        span.status = int(problem.status)
-        span.bytes_out = length
-        span.first_byte_ns = span.last_byte_ns = self._desk.clock.now()
 
     def __enter__(self) -> Self:
         return self

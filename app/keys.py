@@ -6,7 +6,7 @@ from aiohttp import web
 
 from app.clock import Clock
 from app.connections import Connections
-from app.exchange import Desk
+from app.exchange import Desk, Explain
 from app.feed import Feed
 from app.journal import Journal
 from app.metrics import Metrics
@@ -27,4 +27,5 @@ RUNS: web.AppKey[Runs] = web.AppKey("runs", Runs)
 RECORDER: web.AppKey[Recorder] = web.AppKey("recorder", Recorder)
 DESK: web.AppKey[Desk] = web.AppKey("desk", Desk)
 CONNECTIONS: web.AppKey[Connections] = web.AppKey("connections", Connections)
+EXPLAIN: web.AppKey[Explain] = web.AppKey("explain")
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)

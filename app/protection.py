@@ -164,7 +164,7 @@ def check_token(request: web.Request, token: str) -> None:
     """
     if is_bearer(request.headers.get("Authorization", ""), token) or has_signed_in(request, token):
         return
-    if request.method in SAFE_METHODS and prefers_html(request):
+    if request.method in SAFE_METHODS and prefers_html(request.headers.get("Accept", "")):
         raise web.HTTPSeeOther(SIGN_IN)
     raise Problem("sign-in-required", "this server has a token; send Authorization: Bearer TOKEN")
 

@@ -47,26 +47,35 @@ def body(plan: Plan) -> bytes:
 def head(span: Span, plan: Plan, *, length: int, keep_alive: bool, now_ns: int) -> bytes:
     """The status line and headers, with the empty line; *length* is that of the true body."""
     scaled = decimal_text(span.scaled_delay_ns or 0, MILLISECOND_NS)
+    fault = f"X-Dawdle-Fault: {plan.fault}\r\n" if plan.fault else ""
+    own = f"{_content_lines(plan.status, length)}Server-Timing: delay;dur={scaled}\r\n{fault}"
+    return _head(span, plan.status, own, keep_alive, now_ns)
+
+
+def refusal(
+    span: Span, status: int, content_type: str, *, length: int, keep_alive: bool, now_ns: int
+) -> bytes:
+    """The status line and headers of a problem, with the empty line."""
+    own = f"Content-Type: {content_type}\r\nContent-Length: {length}\r\nVary: Accept\r\n"
+    return _head(span, status, own, keep_alive, now_ns)
+
+
+def _head(span: Span, status: int, own: str, keep_alive: bool, now_ns: int) -> bytes:
     lines = (
-        f"HTTP/{span.http_version} {plan.status} {_reason(plan.status)}\r\n",
-        _content_lines(plan.status, length),
+        f"HTTP/{span.http_version} {status:d} {_reason(status)}\r\n",
+        own,
         f"Date: {_date(now_ns // SECOND_NS)}\r\n",
-        f"Server-Timing: delay;dur={scaled}\r\n",
         f"X-Dawdle-Run: {span.run}\r\n",
         f"X-Dawdle-Span: {span.name}\r\n",
-        _purpose_lines(span, plan),
+        _scale_line(span.time_scale),
         _OPEN_LINES,
         _connection_line(span.http_version, keep_alive),
     )
     return "".join(lines).encode("ascii")
 
 
-def _purpose_lines(span: Span, plan: Plan) -> str:
-    """What differs on purpose from a plain reply in real time."""
-    fault = f"X-Dawdle-Fault: {plan.fault}\r\n" if plan.fault else ""
-    if span.time_scale == 1:
-        return fault
-    return f"{fault}X-Dawdle-Time-Scale: {number_text(span.time_scale)}\r\n"
+def _scale_line(time_scale: float) -> str:
+    return "" if time_scale == 1 else f"X-Dawdle-Time-Scale: {number_text(time_scale)}\r\n"
 
 
 def _content_lines(status: int, length: int) -> str:

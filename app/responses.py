@@ -12,12 +12,16 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp_jinja2
+import jinja2
 from aiohttp import web
 
+from app import keys
 from app.errors import Problem
+from app.exchange import Explain
 from app.grammar import quoted
 
-PROBLEM_JSON = "application/problem+json"  # RFC 9457 section 3
+PROBLEM_JSON = "application/problem+json; charset=utf-8"  # RFC 9457 section 3
+HTML = "text/html; charset=utf-8"
 CLIENT_CLOSED_REQUEST = 499  # nginx's, for the access log; nobody is left to read it
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,11 +29,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logging.getLogger("dawdle")
 
 
-def prefers_html(request: web.Request) -> bool:
+def prefers_html(accept: str) -> bool:
     """Whether a person's browser asks: `text/html` named, and not less wanted than JSON."""
-    wanted = dict(map(_weighted_type, request.headers.get("Accept", "").split(",")))
+    wanted = dict(map(_weighted_type, accept.split(",")))
     html = wanted.get("text/html", 0.0)
     return html > 0 and html >= wanted.get("application/json", 0.0)
+
+
+def _wants_html(request: web.Request) -> bool:
+    return prefers_html(request.headers.get("Accept", ""))
 
 
 def _weighted_type(item: str) -> tuple[str, float]:
@@ -86,24 +94,34 @@ class Reply:
 
 def respond(request: web.Request, reply: Reply, suffix: str = "") -> web.Response:
     """The value as the suffix says, else as `Accept` does."""
-    if suffix == ".html" or (not suffix and prefers_html(request)):
+    if suffix == ".html" or (not suffix and _wants_html(request)):
         return page(request, reply.template, reply.context)
     return json_reply(reply.document)
+
+
+def explainer(environment: jinja2.Environment) -> Explain:
+    """Puts problems into words: as RFC 9457 JSON, or as a page for browsers."""
+
+    def explain(problem: Problem, *, html: bool) -> tuple[str, bytes]:
+        if html:
+            text = environment.get_template("problem.html").render(problem=problem)
+            return HTML, text.encode()
+        return PROBLEM_JSON, json_text(problem.document()).encode()
+
+    return explain
 
 
 def problem_reply(
     request: web.Request, problem: Problem, *, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """The problem as RFC 9457 JSON, or as a page for browsers."""
-    if prefers_html(request):
-        response = page(request, "problem.html", {"problem": problem}, status=problem.status)
-    else:
-        response = web.Response(
-            text=json_text(problem.document()),
-            status=problem.status,
-            content_type=PROBLEM_JSON,
-            headers={"Cache-Control": "no-store", "Vary": "Accept"},
-        )
+    """The problem in words that its reader understands."""
+    explain = request.app[keys.EXPLAIN]
+    content_type, body = explain(problem, html=_wants_html(request))
+    response = web.Response(
+        body=body,
+        status=problem.status,
+        headers={"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"},
+    )
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 section 15.5.2 wants one
     response.headers.update(headers or {})

@@ -24,7 +24,7 @@ from app.metrics import Metrics
 from app.plan import Limits, Planner
 from app.protection import control_pages_are_ours, harden
 from app.recorder import Recorder
-from app.responses import errors_as_problems
+from app.responses import errors_as_problems, explainer
 from app.runs import Run, Runs, dismiss_all
 from app.settings import Settings
 from app.store import StoredRun, open_store
@@ -96,6 +96,7 @@ def _set_up_templates(app: web.Application) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    app[keys.EXPLAIN] = explainer(environment)
     environment.filters.update(formats.FILTERS)
     environment.globals.update(formats.GLOBALS, has_token=app[keys.SETTINGS].token is not None)
 
@@ -138,6 +139,7 @@ async def _recording(app: web.Application) -> AsyncIterator[None]:
         recorder=recorder,
         planner=app[keys.PLANNER],
         random=app[keys.RANDOM],
+        explain=app[keys.EXPLAIN],
         time_scale=settings.time_scale,
         max_waiting=_max_waiting(settings),
     )

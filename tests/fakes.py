@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from app.errors import Problem
-from app.exchange import Arrival, Desk, Exchange
+from app.exchange import Desk, Exchange, Request
 from app.plan import Asked, Limits, Planner
 from app.recorder import Recorder
 from app.runs import Runs
@@ -136,6 +136,11 @@ def make_runs(
     return Runs(idle_gap_ns=idle_gap_ns, max_keys=max_keys, most=most, unnamed=unnamed)
 
 
+def explain(problem: Problem, *, html: bool) -> tuple[str, bytes]:
+    """A problem in few words, always as many bytes."""
+    return ("text/html" if html else "text/plain"), problem.code.ljust(PROBLEM_LENGTH).encode()
+
+
 class House:
     """A desk with all that stands around it; *changes* and *ended* are what its spans did."""
 
@@ -165,17 +170,23 @@ class House:
             recorder=self.recorder,
             planner=Planner(Limits(max_delay_ns=max_delay_ns, max_size=1 << 24)),
             random=random or Random(1),
+            explain=explain,
             time_scale=time_scale,
             max_waiting=max_waiting,
         )
 
     def call(self, query: str = "", **changes: object) -> "Call":
         """A request that arrives now and begins to wait, if it may."""
-        return Call(self, make_arrival(query, **changes))
+        place = {
+            name: changes.pop(name)
+            for name in ("connection", "connection_request")
+            if name in changes
+        }
+        return Call(self, self.desk.arrive(make_request(query, **changes), **place))  # type: ignore[arg-type]
 
 
-def make_arrival(query: str = "", **changes: object) -> Arrival:
-    """A request for `/aio` with that query; *changes* are fields of `Arrival` or `Asked`."""
+def make_request(query: str = "", **changes: object) -> Request:
+    """A request for `/aio` with that query; *changes* are fields of `Request` or `Asked`."""
     asked = {name: changes.pop(name) for name in ("header", "run", "key") if name in changes}
     values: dict[str, object] = {
         "asked": Asked(query, head=changes.get("method") == "HEAD", **asked),  # type: ignore[arg-type]
@@ -184,26 +195,23 @@ def make_arrival(query: str = "", **changes: object) -> Arrival:
         "http_version": "1.1",
         "keep_alive": True,
     }
-    return Arrival(**(values | changes))  # type: ignore[arg-type]  # fields of several types
+    return Request(**(values | changes))  # type: ignore[arg-type]  # fields of several types
 
 
 class Call:
     """One request in the hands of the owner of its connection, who does what owners must do."""
 
-    def __init__(self, house: House, arrival: Arrival) -> None:
+    def __init__(self, house: House, exchange: Exchange) -> None:
         self.transport = FakeTransport(house.clock)
-        self.exchange: Exchange = house.desk.arrive(arrival)
+        self.exchange = exchange
         self.ends = 0  # how often the owner was told that it is over
-        if self.exchange.problem is None:
-            self.exchange.begin(self.transport, self._finish)
-        else:
-            self._finish()
+        self.exchange.begin(self.transport, self._finish)
 
     def _finish(self) -> None:
         self.ends += 1
-        with self.exchange as exchange:
-            if exchange.problem is not None and not exchange.has_begun_reply:
-                exchange.answer(exchange.problem, PROBLEM_LENGTH)
+        with suppress(Exception), self.exchange as exchange:
+            if exchange.failure is not None:
+                raise exchange.failure
 
     def fail(self, error: BaseException) -> None:
         """The owner is interrupted by the error."""

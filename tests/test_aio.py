@@ -88,8 +88,8 @@ async def test_reply_byte_for_byte(start: Start) -> None:
         b"HTTP/1.1 200 OK\r\n"
         b"Content-Type: application/json; charset=utf-8\r\n"
         b"Content-Length: 12\r\n"
-        b"Date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
         b"Server-Timing: delay;dur=0\r\n"
+        b"Date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
         b"X-Dawdle-Run: ci\r\n"
         b"X-Dawdle-Span: 1-1\r\n"
         b"Cache-Control: no-store\r\n"
@@ -406,7 +406,7 @@ async def test_what_is_no_preflight_is_a_request(
 
 # --- bodies --------------------------------------------------------------------------------------
 
-ZIPPED = gzip.compress(b"dawdle " * 100)
+ZIPPED = gzip.compress(b"dawdle " * 100, mtime=0)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
         "clock", "plan", "settings", "runs", "recorder", "feed", "exchange", "store", "journal",
         "metrics", "connections",
     },
-    "responses": {"errors", "grammar"},
+    "responses": {"errors", "grammar", "exchange", "keys"},
     "protection": {"errors", "grammar", "keys", "reply", "responses"},
     "aio": {"errors", "spans", "keys", "exchange", "plan", "responses"},
     "web": {

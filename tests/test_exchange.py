@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from app import reply
 from app.clock import SHORTEST_TIMER_NS
 from app.errors import Problem
 from app.exchange import Exchange
@@ -30,7 +32,7 @@ from tests.fakes import (
     Call,
     FakeTransport,
     House,
-    make_arrival,
+    make_request,
     make_runs,
 )
 
@@ -235,7 +237,7 @@ def test_a_dripped_body_comes_in_equal_steps_and_its_headers_at_once() -> None:
     ((moment, head),) = call.transport.writes
     assert BEGIN == moment
     assert b"Content-Length: 12\r\n" in head
-    assert call.exchange.has_begun_reply
+    assert BEGIN == call.span.first_byte_ns
 
     house.clock.advance(4 * SECOND)
     assert [
@@ -567,7 +569,7 @@ class Slow:
 
     def __post_init__(self) -> None:
         self.transport = FakeTransport(self.house.clock)
-        self.exchange = self.house.desk.arrive(make_arrival(self.query))
+        self.exchange = self.house.desk.arrive(make_request(self.query))
 
     def begin(self) -> None:
         self.exchange.begin(self.transport, self.end)
@@ -648,7 +650,7 @@ def test_a_request_that_has_not_begun_to_wait_can_not_be_dismissed() -> None:
 
 
 def test_a_dismissed_client_that_leaves_before_the_answer_is_gone() -> None:
-    """The 503 never reached anybody."""
+    """The 503 was written, and never reached anybody."""
     house = House()
     owner = Slow(house)
     owner.begin()
@@ -656,7 +658,8 @@ def test_a_dismissed_client_that_leaves_before_the_answer_is_gone() -> None:
 
     owner.leave()
 
-    assert (Outcome.CLIENT_GONE, "client", None, 0, None, None, 0) == facts(owner.exchange.span)
+    gone = (Outcome.CLIENT_GONE, "client", 503, PROBLEM_LENGTH, 0, 0, 0)
+    assert gone == facts(owner.exchange.span)
     assert_idle(house)
 
 
@@ -696,14 +699,30 @@ def test_an_owner_that_loses_the_connection_while_writing_is_not_called_back() -
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_reply_has_begun_with_its_first_byte(begun: bool) -> None:
-    """Afterwards a problem can't be told any more."""
+def test_a_reply_that_has_begun_breaks_off_when_it_is_dismissed(begun: bool) -> None:
+    """A problem can't be told any more, so the connection must close; before, it is the reply."""
     house = House()
-    owner = Slow(house, "delay=7&drip=7" if begun else "delay=7")
-    owner.begin()
+    call = house.call("delay=7&drip=7" if begun else "delay=7")
     house.clock.advance(1 * SECOND)
 
-    assert begun is owner.exchange.has_begun_reply
+    call.exchange.dismiss(STOPPED)
+
+    assert begun is not call.exchange.keep_alive
+    assert begun is (b" 503 " not in call.transport.data)
+
+
+def test_a_failure_while_nobody_is_there_reaches_the_owner() -> None:
+    """Else the event loop would log it, and the client wait for ever."""
+    house = House()
+    call = house.call("delay=7")
+    error = RuntimeError("the disk is full")
+
+    with mock.patch.object(reply, "head", side_effect=error):
+        house.clock.advance(7 * SECOND)
+
+    assert error is call.exchange.failure
+    assert (1, Outcome.ERROR) == (call.ends, call.span.outcome)
+    assert_idle(house)
 
 
 # --- what a span knows from its arrival ----------------------------------------------------------

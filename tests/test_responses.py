@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 
+import jinja2
 import pytest
 from aiohttp import ClientPayloadError, web
 from aiohttp.test_utils import make_mocked_request
@@ -12,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 
+from app import keys
 from app.errors import TABLE, Problem
 from app.responses import (
     CLIENT_CLOSED_REQUEST,
     Handler,
     errors_as_problems,
+    explainer,
     json_text,
     prefers_html,
     problem_reply,
@@ -28,7 +31,6 @@ from tests.service import BROWSER, Client
 @pytest.mark.parametrize(
     ("accept", "html"),
     [
-        (None, False),
         ("", False),
         ("*/*", False),
         ("application/json", False),
@@ -44,19 +46,15 @@ from tests.service import BROWSER, Client
         (",;,", False),
     ],
 )
-def test_html_is_for_those_who_name_it(accept: str | None, html: bool) -> None:
+def test_html_is_for_those_who_name_it(accept: str, html: bool) -> None:
     """Programs that take anything get JSON; browsers name `text/html`."""
-    request = make_mocked_request("GET", "/", headers={} if accept is None else {"Accept": accept})
-
-    assert html == prefers_html(request)
+    assert html == prefers_html(accept)
 
 
 @given(st.text())
 def test_any_accept_is_understood_somehow(accept: str) -> None:
     """Nonsense is no preference."""
-    request = make_mocked_request("GET", "/", headers={"Accept": accept})
-
-    assert prefers_html(request) in (True, False)
+    assert prefers_html(accept) in (True, False)
 
 
 @given(st.dictionaries(st.text(st.characters()), st.text(st.characters()), max_size=3))
@@ -76,12 +74,19 @@ def test_text_is_kept_by_no_cache() -> None:
     assert (503, "ok\n", "no-store") == (reply.status, reply.text, reply.headers["Cache-Control"])
 
 
+def talking(app: web.Application) -> web.Application:
+    """The application, able to put problems into words, though not into pages."""
+    app[keys.EXPLAIN] = explainer(jinja2.Environment(autoescape=True))
+    return app
+
+
 @pytest.mark.parametrize("code", TABLE)
 def test_problem_is_rfc_9457_json(code: str) -> None:
     """Status, type and members are those of the table."""
     problem = Problem(code, "it is so; do that", "knob")
 
-    reply = problem_reply(make_mocked_request("GET", "/"), problem, headers={"Allow": "GET"})
+    request = make_mocked_request("GET", "/", app=talking(web.Application()))
+    reply = problem_reply(request, problem, headers={"Allow": "GET"})
 
     assert (problem.status, "application/problem+json") == (reply.status, reply.content_type)
     assert problem.document() == json.loads(reply.text or "")
@@ -130,7 +135,7 @@ def serving(aiohttp_client: AiohttpClient) -> Serving:
     """Serves one handler, behind the middleware alone."""
 
     async def serve(handler: Handler) -> Client:
-        app = web.Application(middlewares=[errors_as_problems])
+        app = talking(web.Application(middlewares=[errors_as_problems]))
         app.router.add_get("/", handler)
         return await aiohttp_client(app)
 
