@@ -10,9 +10,9 @@ from multidict import CIMultiDictProxy
 from app import keys
 from app.errors import Problem
 from app.exchange import Exchange, Request
+from app.grammar import readable
 from app.plan import Asked
 from app.responses import prefers_html
-from app.spans import Outcome
 
 # How long browsers may remember a preflight: two hours is the most that Chromium heeds.
 # https://fetch.spec.whatwg.org/#http-access-control-max-age
@@ -25,35 +25,54 @@ async def aio(request: web.Request) -> web.StreamResponse:
         return preflight(request)
     transport = request.transport
     place = request.app[keys.CONNECTIONS].request(transport) if transport else (0, 0)
-    exchange = request.app[keys.DESK].arrive(read(request), *place)
+    exchange = request.app[keys.DESK].arrive(_read(request), *place)
     with exchange:
         if transport is None:  # the client left before its turn came
-            exchange.close(Outcome.CLIENT_GONE, "client")
+            exchange.abandon()
         else:
             await _wait(exchange, request, transport)
             if not await _flush(request, transport):
-                exchange.close(Outcome.CLIENT_GONE, "client")
+                exchange.abandon()
     return Written(exchange)
 
 
-def read(request: web.Request) -> Request:
+def _read(request: web.Request) -> Request:
+    return understand(
+        request.method,
+        request.raw_path,
+        request.headers,
+        http_version="1.0" if request.version == HttpVersion10 else "1.1",
+        keep_alive=request.keep_alive,
+        profile=request.match_info.get("profile"),
+    )
+
+
+def understand(
+    method: str,
+    target: str,
+    headers: CIMultiDictProxy[str],
+    *,
+    http_version: str,
+    keep_alive: bool,
+    profile: str | None,
+) -> Request:
     """What the desk wants to know of a request, texts as they were sent."""
-    headers = request.headers
     asked = Asked(
-        query=_query(request.raw_path),
+        query=_query(target),
         header=_joined(headers, "X-Dawdle", "&"),
         run=_joined(headers, "X-Dawdle-Run", ", "),
         key=_joined(headers, "Idempotency-Key", ", "),
-        profile=request.match_info.get("profile"),
-        head=request.method == "HEAD",
+        profile=profile,
+        head=method == "HEAD",
     )
+    agent = headers.get("User-Agent")
     return Request(
         asked=asked,
-        method=request.method,
-        target=request.raw_path,
-        http_version="1.0" if request.version == HttpVersion10 else "1.1",
-        keep_alive=request.keep_alive,
-        user_agent=headers.get("User-Agent"),
+        method=method,
+        target=readable(target),
+        http_version=http_version,
+        keep_alive=keep_alive,
+        user_agent=None if agent is None else readable(agent),
         prefers_html=prefers_html(headers.get("Accept", "")),
     )
 
@@ -82,8 +101,6 @@ async def _wait(exchange: Exchange, request: web.Request, transport: asyncio.Tra
     finally:
         if reader is not None:
             reader.cancel()
-    if exchange.failure is not None:
-        raise exchange.failure
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -7,11 +7,14 @@ Other modules take a `Clock` and never ask the operating system for the time the
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Any, Protocol
 
 # A timer shorter than the loop's resolution (uvloop: 1 ms) rounds to zero and spins.
 SHORTEST_TIMER_NS = 1_000_000
 SECOND_NS = 1_000_000_000
+FEWEST_SWEPT = 1_024  # cancelled alarms that are worth a sweep
 
 
 class Alarm(Protocol):
@@ -44,6 +47,10 @@ class SystemClock:
 
     So moments can be shown to people and subtracted from each other, whatever happens to the
     machine's wall clock meanwhile.
+
+    All alarms share one timer of the event loop, set to the earliest. uvloop fires up to 1.4 ms
+    early (libuv rounds to whole milliseconds against a cached clock), so the timer is only a hint:
+    the clock decides who is due, and the rest is waited for again.
     """
 
     def __init__(
@@ -55,40 +62,66 @@ class SystemClock:
         self._timers = timers
         self._monotonic_ns = monotonic_ns
         self._anchor_ns = wall_ns() - monotonic_ns()
+        self._alarms: list[_Alarm] = []  # a heap
+        self._numbers = count()
+        self._cancelled = 0  # of them
+        self._timer: Alarm | None = None
+        self._timer_due_ns = 0
 
     def now(self) -> int:
         return self._monotonic_ns() + self._anchor_ns
 
     def call_at(self, due_ns: int, callback: Callable[[], None]) -> Alarm:
-        return _Wait(self, self._timers or asyncio.get_running_loop(), due_ns, callback)
+        alarm = _Alarm((due_ns, next(self._numbers), callback, self._let_go))
+        heappush(self._alarms, alarm)
+        if self._timer is None or due_ns < self._timer_due_ns:
+            self._set_timer(due_ns, due_ns - self.now())
+        return alarm
 
-
-class _Wait:
-    """
-    Timers of an event loop, repeated until the clock agrees that it is time.
-
-    uvloop fires up to 1.4 ms early (libuv rounds to whole milliseconds against a cached clock),
-    so each timer is only a hint: the clock decides, and the rest is waited for again.
-    """
-
-    __slots__ = ("_callback", "_clock", "_due_ns", "_timer", "_timers")
-
-    def __init__(
-        self, clock: SystemClock, timers: Timers, due_ns: int, callback: Callable[[], None]
-    ) -> None:
-        self._clock = clock
-        self._timers = timers
-        self._due_ns = due_ns
-        self._callback = callback
-        self._timer = timers.call_later(max(0, due_ns - clock.now()) / SECOND_NS, self._ring)
+    def _set_timer(self, due_ns: int, rest_ns: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        timers = self._timers or asyncio.get_running_loop()
+        self._timer_due_ns = due_ns
+        self._timer = timers.call_later(max(0, rest_ns) / SECOND_NS, self._ring)
 
     def _ring(self) -> None:
-        rest_ns = self._due_ns - self._clock.now()
-        if rest_ns <= 0:
-            self._callback()
+        """Call whoever is due; one that fails does not keep the others waiting."""
+        self._timer = None
+        alarms, now_ns = self._alarms, self.now()
+        try:
+            while alarms and alarms[0][DUE] <= now_ns:
+                self._call(heappop(alarms))
+        finally:
+            if alarms and self._timer is None:
+                due_ns = alarms[0][DUE]
+                self._set_timer(due_ns, max(due_ns - self.now(), SHORTEST_TIMER_NS))
+
+    def _call(self, alarm: "_Alarm") -> None:
+        callback, alarm[CALLBACK] = alarm[CALLBACK], None
+        if callback is None:
+            self._cancelled -= 1
         else:
-            again_s = max(rest_ns, SHORTEST_TIMER_NS) / SECOND_NS
-            self._timer = self._timers.call_later(again_s, self._ring)
+            callback()
+
+    def _let_go(self) -> None:
+        """Sweep cancelled alarms out once they are half of all: their time may be far away."""
+        self._cancelled += 1
+        if self._cancelled > max(FEWEST_SWEPT, len(self._alarms) // 2):
+            self._alarms[:] = [alarm for alarm in self._alarms if alarm[CALLBACK] is not None]
+            heapify(self._alarms)
+            self._cancelled = 0
+
+
+DUE, _, CALLBACK, CANCELLED = range(4)
+
+
+class _Alarm(list[Any]):
+    """[due_ns, number, callback, on_cancel]: a list, because a heap compares lists in C."""
+
+    __slots__ = ()
 
     def cancel(self) -> None:
-        self._timer.cancel()
+        if self[CALLBACK] is not None:
+            self[CALLBACK] = None
+            self[CANCELLED]()

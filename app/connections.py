@@ -28,15 +28,20 @@ class Connections:
 
     def request(self, transport: Transport) -> tuple[int, int]:
         """(connection, which request on it) of a request that arrived on *transport*."""
-        number, count = self._requests.get(transport) or (self._open(), 0)
-        self._requests[transport] = number, count + 1
+        number, count = self._requests.get(transport) or (self.open(), 0)
+        self.carry(transport, number, count + 1)
         return number, count + 1
 
-    def _open(self) -> int:
-        if len(self._requests) >= self._sweep_at:
-            self._sweep()
+    def open(self) -> int:
+        """The number of a connection that brings its first request."""
         self.opened += 1
         return self.opened
+
+    def carry(self, transport: Transport, number: int, requests: int) -> None:
+        """Go on counting on *transport*, which is connection *number*."""
+        if len(self._requests) >= self._sweep_at:
+            self._sweep()
+        self._requests[transport] = number, requests
 
     def _sweep(self) -> None:
         open_ones = {

@@ -29,6 +29,8 @@ TABLE: dict[str, tuple[HTTPStatus, str]] = {
     "internal": (HTTPStatus.INTERNAL_SERVER_ERROR, "Our own fault"),
 }
 
+OUR_FAULT = "something went wrong here, not with you; the log of the server says what"
+
 
 @dataclass
 class Problem(Exception):

@@ -7,21 +7,24 @@ texts of the request and a transport, and is told when all is written.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from app import reply
 from app.clock import SHORTEST_TIMER_NS, Alarm, Clock
-from app.errors import Problem
-from app.grammar import readable
+from app.errors import OUR_FAULT, Problem
 from app.pacing import Drip
 from app.plan import Asked, Knobs, Ordinal, Plan, Planner, draw, draws_for
 from app.recorder import Recorder
 from app.runs import Run, Runs
 from app.spans import Kind, Outcome, Span
+
+NO_PLAN = Plan(delay_ns=0)
+
+log = logging.getLogger("dawdle")
 
 
 class Transport(Protocol):
@@ -31,17 +34,26 @@ class Transport(Protocol):
         """Send the bytes, now or as soon as the peer reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What the owner of a connection read of one request; equal bytes give equal requests."""
 
     asked: Asked
     method: str
-    target: str  # as sent
+    target: str  # as sent, readable
     http_version: str  # "1.1"
     keep_alive: bool  # may another request follow on this connection?
     user_agent: str | None = None
     prefers_html: bool = False
+
+
+class Decision(NamedTuple):
+    """What the desk decided for one request."""
+
+    run: Run
+    plan: Plan = NO_PLAN
+    key: str | None = None
+    attempt: int | None = None
+    problem: Problem | None = None
 
 
 class Explain(Protocol):
@@ -105,17 +117,40 @@ class Desk:
         It is number *connection_request* on the connection of that number, both from 1. Never
         raises a `Problem`: the exchange has it, and will reply with nothing else.
         """
-        place = connection, connection_request
+        now_ns = self.clock.now()
+        decision = self._decide(request, now_ns)
+        run, plan, key, attempt, problem = decision
+        span = self.recorder.open(
+            run,
+            Kind.HTTP,
+            now_ns=now_ns,
+            method=request.method,
+            target=request.target,
+            key=key,
+            attempt=attempt,
+            connection=connection,
+            connection_request=connection_request,
+            http_version=request.http_version,
+            user_agent=request.user_agent,
+            delay_ns=plan.delay_ns if problem is None else None,
+            time_scale=self.time_scale,
+            drip=plan.drip,
+        )
+        return Exchange(self, request, span, decision)
+
+    def _decide(self, request: Request, now_ns: int) -> Decision:
         try:
             knobs = self.planner.read(request.asked)
             self._admit()
         except Problem as problem:
-            return self._refused(request, place, problem)
-        run = self._run(knobs.run)
-        attempt = None if knobs.key is None else run.gate.attempt(knobs.key)
-        plan = self._draw(knobs, _ordinal(run, knobs, attempt))
-        known = {"key": knobs.key, "attempt": attempt, "delay_ns": plan.delay_ns, "drip": plan.drip}
-        return Exchange(self, request, run, self._open(run, request, place, **known), plan)
+            run = self._run(self.planner.find_run(request.asked), now_ns)
+            return Decision(run, problem=problem)
+        run = self._run(knobs.run, now_ns)
+        arrived = run.gate.ordinal(knobs.seed)
+        key = knobs.key
+        attempt = None if key is None else run.gate.attempt(key)
+        plan = knobs.certain or self._draw(knobs, _ordinal(knobs, attempt, arrived))
+        return Decision(run, plan, key, attempt)
 
     def _admit(self) -> None:
         if self.stopping:
@@ -131,33 +166,12 @@ class Desk:
         draws = draws_for(knobs.seed, ordinal, self._random)
         return draw(knobs, draws, ordinal, self.planner.limits)
 
-    def _run(self, name: str | None) -> Run:
-        now_ns = self.clock.now()
+    def _run(self, name: str | None, now_ns: int) -> Run:
         return self.runs.unnamed(now_ns) if name is None else self.runs.named(name, now_ns)
 
-    def _refused(self, request: Request, place: tuple[int, int], problem: Problem) -> "Exchange":
-        run = self._run(self.planner.find_run(request.asked))
-        span = self._open(run, request, place)
-        return Exchange(self, request, run, span, Plan(delay_ns=0), problem=problem)
 
-    def _open(self, run: Run, request: Request, place: tuple[int, int], **planned: Any) -> Span:
-        return self.recorder.open(
-            run,
-            Kind.HTTP,
-            method=request.method,
-            target=readable(request.target),
-            http_version=request.http_version,
-            user_agent=request.user_agent and readable(request.user_agent),
-            connection=place[0],
-            connection_request=place[1],
-            time_scale=self.time_scale,
-            **planned,
-        )
-
-
-def _ordinal(run: Run, knobs: Knobs, attempt: int | None) -> Ordinal:
-    """`n`, else (key, attempt), else the arrival number; that one advances in any case."""
-    arrived = run.gate.ordinal(knobs.seed)
+def _ordinal(knobs: Knobs, attempt: int | None, arrived: int) -> Ordinal:
+    """`n`, else (key, attempt), else the arrival number."""
     if knobs.n is not None:
         return knobs.n
     if knobs.key is not None and attempt is not None:
@@ -179,32 +193,27 @@ class Exchange:
     """
 
     __slots__ = (
-        "_alarm", "_desk", "_next", "_on_end", "_request", "_transport",
-        "failure", "keep_alive", "plan", "problem", "run", "span",
+        "_alarm", "_desk", "_drip_on", "_on_end", "_request", "_transport", "keep_alive",
+        "plan", "problem", "run", "span",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        desk: Desk,
-        request: Request,
-        run: Run,
-        span: Span,
-        plan: Plan,
-        *,
-        problem: Problem | None = None,
-    ) -> None:
-        self.run = run
+    def __init__(self, desk: Desk, request: Request, span: Span, decision: Decision) -> None:
+        self.run = decision.run
         self.span = span
-        self.plan = plan
-        self.problem = problem
+        self.plan = decision.plan
+        self.problem = decision.problem
         self.keep_alive = request.keep_alive
-        self.failure: Exception | None = None  # of ours, while nobody was there to catch it
         self._desk = desk
         self._request = request
         self._alarm: Alarm | None = None
-        self._next: Callable[[], None] = self._reply
+        self._drip_on: Callable[[], None] | None = None
         self._transport: Transport | None = None
         self._on_end: Callable[[], None] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be written."""
+        return self._on_end is None
 
     # --- waiting ---------------------------------------------------------------------------------
 
@@ -229,11 +238,13 @@ class Exchange:
         if self._on_end is None:
             return
         self.problem = problem
-        if self.span.first_byte_ns is None:
-            self._refuse(problem)
-        else:  # too late for a word
-            self.keep_alive = False
-        self._end()
+        try:
+            if self.span.first_byte_ns is None:
+                self._refuse(problem)
+            else:  # too late for a word
+                self.keep_alive = False
+        finally:
+            self._end()
 
     @property
     def _scaled_delay_ns(self) -> int:
@@ -244,17 +255,18 @@ class Exchange:
 
     def _call_at(self, due_ns: int) -> None:
         if due_ns <= self._desk.clock.now():
-            self._next()
+            self._ring()
         else:
             self._alarm = self._desk.clock.call_at(due_ns, self._ring)
 
     def _ring(self) -> None:
-        """It is time. What fails now must reach the owner: the event loop would only log it."""
+        """It is time. What fails here nobody else would catch, and the client must not wait on."""
         try:
-            self._next()
-        except Exception as error:  # noqa: BLE001 - handed on, whatever it is
-            self.failure = error
-            self._end()
+            (self._drip_on or self._reply)()
+        except Exception:
+            log.exception("%s %s failed", self.span.method, self.span.target)
+            self.keep_alive = False
+            self.dismiss(Problem("internal", OUR_FAULT))
 
     def _end(self) -> None:
         on_end = self._on_end
@@ -268,8 +280,10 @@ class Exchange:
         self._on_end = None
         self._desk.leave()
         self.run.waiting.discard(self)
+        self._drip_on = None  # it holds us
         if self._alarm is not None:
             self._alarm.cancel()
+            self._alarm = None
 
     # --- replying --------------------------------------------------------------------------------
 
@@ -309,7 +323,7 @@ class Exchange:
             self.span.last_byte_ns = self._desk.clock.now()
             self._end()
         else:
-            self._next = lambda: self._drip(content, drip, due)
+            self._drip_on = lambda: self._drip(content, drip, due)
             self._call_at(max(self._due_ns(drip.next_due_ns(due)), now_ns + SHORTEST_TIMER_NS))
 
     def _head(self, content: bytes) -> bytes:
@@ -341,6 +355,17 @@ class Exchange:
 
     # --- the end ---------------------------------------------------------------------------------
 
+    def finish(self) -> None:
+        """The kernel has the reply: close the span as it says."""
+        self.close(*_ending(self.problem))
+
+    def abandon(self) -> None:
+        """The connection is gone: the client left, unless it was us who cut it off."""
+        if self._desk.over:
+            self.close(Outcome.SHUTDOWN, "shutdown")
+        else:
+            self.close(Outcome.CLIENT_GONE, "client")
+
     def close(self, outcome: Outcome, ended_by: str | None = None) -> None:
         """End the exchange and its span; the first to do so decides."""
         self._stop_waiting()
@@ -356,20 +381,22 @@ class Exchange:
         traceback: TracebackType | None,
     ) -> None:
         if kind is None:
-            self.close(*_ending(self.problem))
+            self.finish()
         elif issubclass(kind, asyncio.CancelledError | ConnectionError):
-            over = self._desk.over
-            self.close(
-                *((Outcome.SHUTDOWN, "shutdown") if over else (Outcome.CLIENT_GONE, "client"))
-            )
+            self.abandon()
         else:
             self.span.status = self.span.status or 500
             self.close(Outcome.ERROR)
 
 
+ENDINGS = {
+    "internal": (Outcome.ERROR, None),
+    "shutting-down": (Outcome.SHUTDOWN, "shutdown"),
+    "run-deleted": (Outcome.REJECTED, "deleted"),
+}
+
+
 def _ending(problem: Problem | None) -> tuple[Outcome, str | None]:
     if problem is None:
         return Outcome.COMPLETED, None
-    if problem.code == "shutting-down":
-        return Outcome.SHUTDOWN, "shutdown"
-    return Outcome.REJECTED, "deleted" if problem.code == "run-deleted" else None
+    return ENDINGS.get(problem.code, (Outcome.REJECTED, None))

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
-from typing import Any
 
 from app.clock import Clock
 from app.runs import Run, Runs
@@ -32,21 +31,47 @@ class Recorder:
         self._on_change = on_change
         self._on_end = on_end
 
-    def open(self, run: Run, kind: Kind, *, method: str, target: str, **known: Any) -> Span:
-        """The span of an arrival, which is now; *known* are further fields of `Span`."""
-        now_ns = self._clock.now()
+    def open(
+        self,
+        run: Run,
+        kind: Kind,
+        *,
+        now_ns: int,
+        method: str,
+        target: str,
+        key: str | None = None,
+        attempt: int | None = None,
+        connection: int = 0,
+        connection_request: int = 0,
+        http_version: str | None = None,
+        user_agent: str | None = None,
+        delay_ns: int | None = None,
+        time_scale: float = 1.0,
+        drip: int | None = None,
+    ) -> Span:
+        """The span of an arrival at *now_ns*; the rest are fields of `Span`."""
         self._runs.arrived(run, now_ns)
-        span = Span(
-            id=span_id(self._boot, next(self._numbers)),
-            run=run.name,
-            kind=kind,
-            method=method,
-            target=target,
-            arrival_ns=now_ns,
-            in_flight=run.in_flight,
-            **known,
+        number = span_id(self._boot, next(self._numbers))
+        span = self.live[number] = Span(
+            number,
+            run.name,
+            kind,
+            method,
+            target,
+            now_ns,
+            key,
+            attempt,
+            connection,
+            connection_request,
+            http_version,
+            user_agent,
+            run.in_flight,
+            0,
+            0,
+            delay_ns,
+            time_scale,
+            drip,
         )
-        self.live[span.id] = span
         self._on_change(span)
         return span
 

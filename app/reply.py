@@ -3,6 +3,7 @@
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from typing import NamedTuple
 
 from app.clock import SECOND_NS
 from app.grammar import decimal_text, number_text
@@ -10,6 +11,7 @@ from app.plan import BODYLESS, Plan
 from app.spans import Span
 
 MILLISECOND_NS = 1_000_000
+KEPT = 1_024  # of each part that many replies have in common
 
 EXPOSED = (
     "Retry-After",
@@ -33,23 +35,36 @@ OPEN_HEADERS = {
 _OPEN_LINES = "".join(f"{name}: {value}\r\n" for name, value in OPEN_HEADERS.items())
 
 
+class Scene(NamedTuple):
+    """What the replies of one second, to clients of one kind, have in common."""
+
+    time_scale: float
+    http_version: str | None
+    keep_alive: bool
+    second: int
+
+
 def body(plan: Plan) -> bytes:
     """`{"delay": 7}`, padded when a size is asked for; nothing for a status without a body."""
     if plan.status in BODYLESS:
         return b""
-    delay = decimal_text(plan.delay_ns, SECOND_NS)
     if plan.size is None:
-        return f'{{"delay": {delay}}}'.encode()
+        return _plain_body(plan.delay_ns)
+    delay = decimal_text(plan.delay_ns, SECOND_NS)
     before, after = f'{{"delay": {delay}, "padding": "', '"}'
     return f"{before}{'.' * (plan.size - len(before) - len(after))}{after}".encode()
 
 
+@lru_cache(maxsize=KEPT)
+def _plain_body(delay_ns: int) -> bytes:
+    return f'{{"delay": {decimal_text(delay_ns, SECOND_NS)}}}'.encode()
+
+
 def head(span: Span, plan: Plan, *, length: int, keep_alive: bool, now_ns: int) -> bytes:
     """The status line and headers, with the empty line; *length* is that of the true body."""
-    scaled = decimal_text(span.scaled_delay_ns or 0, MILLISECOND_NS)
-    fault = f"X-Dawdle-Fault: {plan.fault}\r\n" if plan.fault else ""
-    own = f"{_content_lines(plan.status, length)}Server-Timing: delay;dur={scaled}\r\n{fault}"
-    return _head(span, plan.status, own, keep_alive, now_ns)
+    scene = Scene(span.time_scale, span.http_version, keep_alive, now_ns // SECOND_NS)
+    before, after = _planned_frame(plan, length, scene)
+    return _between(before, span, after)
 
 
 def refusal(
@@ -57,21 +72,33 @@ def refusal(
 ) -> bytes:
     """The status line and headers of a problem, with the empty line."""
     own = f"Content-Type: {content_type}\r\nContent-Length: {length}\r\nVary: Accept\r\n"
-    return _head(span, status, own, keep_alive, now_ns)
+    scene = Scene(span.time_scale, span.http_version, keep_alive, now_ns // SECOND_NS)
+    before, after = _frame(status, own, scene)
+    return _between(before, span, after)
 
 
-def _head(span: Span, status: int, own: str, keep_alive: bool, now_ns: int) -> bytes:
-    lines = (
-        f"HTTP/{span.http_version} {status:d} {_reason(status)}\r\n",
-        own,
-        f"Date: {_date(now_ns // SECOND_NS)}\r\n",
-        f"X-Dawdle-Run: {span.run}\r\n",
-        f"X-Dawdle-Span: {span.name}\r\n",
-        _scale_line(span.time_scale),
-        _OPEN_LINES,
-        _connection_line(span.http_version, keep_alive),
+def _between(before: str, span: Span, after: str) -> bytes:
+    """What differs from span to span, inside what does not."""
+    own = f"X-Dawdle-Run: {span.run}\r\nX-Dawdle-Span: {span.name}\r\n"
+    return f"{before}{own}{after}".encode("ascii")
+
+
+@lru_cache(maxsize=KEPT)
+def _planned_frame(plan: Plan, length: int, scene: Scene) -> tuple[str, str]:
+    scaled_ns = round(plan.delay_ns * scene.time_scale)
+    fault = f"X-Dawdle-Fault: {plan.fault}\r\n" if plan.fault else ""
+    timing = f"Server-Timing: delay;dur={decimal_text(scaled_ns, MILLISECOND_NS)}\r\n"
+    return _frame(plan.status, f"{_content_lines(plan.status, length)}{timing}{fault}", scene)
+
+
+def _frame(status: int, own: str, scene: Scene) -> tuple[str, str]:
+    before = (
+        f"HTTP/{scene.http_version} {status:d} {_reason(status)}\r\n"
+        f"{own}"
+        f"Date: {formatdate(scene.second, usegmt=True)}\r\n"
     )
-    return "".join(lines).encode("ascii")
+    end = _connection_line(scene.http_version, scene.keep_alive)
+    return before, f"{_scale_line(scene.time_scale)}{_OPEN_LINES}{end}"
 
 
 def _scale_line(time_scale: float) -> str:
@@ -95,8 +122,3 @@ def _connection_line(version: str | None, keep_alive: bool) -> str:
 @lru_cache(maxsize=512)
 def _reason(status: int) -> str:
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
-
-
-@lru_cache(maxsize=4)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)

@@ -16,7 +16,7 @@ import jinja2
 from aiohttp import web
 
 from app import keys
-from app.errors import Problem
+from app.errors import OUR_FAULT, Problem
 from app.exchange import Explain
 from app.grammar import quoted
 
@@ -157,5 +157,4 @@ async def errors_as_problems(request: web.Request, handler: Handler) -> web.Stre
         log.exception("%s %s failed", request.method, request.path)
         if request.writer.output_size:  # break off, lest half a reply pass for a whole one
             raise
-        detail = "something went wrong here, not with you; the log of the server says what"
-        return problem_reply(request, Problem("internal", detail))
+        return problem_reply(request, Problem("internal", OUR_FAULT))

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from app.errors import BadValue, Fatal, Problem
 from app.exchange import Desk
 from app.feed import Feed
 from app.journal import Journal
+from app.lane import Hall
 from app.metrics import Metrics
 from app.plan import Limits, Planner
 from app.protection import control_pages_are_ours, harden
@@ -192,7 +194,8 @@ class Service:
     """An application that listens."""
 
     app: web.Application
-    runner: web.AppRunner
+    listener: asyncio.Server
+    hall: Hall
     url: str
 
     async def drain(self, over: asyncio.Event) -> None:
@@ -204,8 +207,7 @@ class Service:
         grace_ns = self.app[keys.SETTINGS].shutdown_grace
         desk.stop(on_idle=over.set)
         self.app[keys.FEED].close()
-        for site in self.runner.sites:
-            await site.stop()
+        self.listener.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), grace_ns / SECOND_NS)
         desk.over = True
@@ -213,6 +215,7 @@ class Service:
             runs,
             Problem("shutting-down", "the server stopped before the delay was over; try again"),
         )
+        await self.hall.close(LAST_WORDS_S)
 
 
 @asynccontextmanager
@@ -235,19 +238,30 @@ async def serving(settings: Settings) -> AsyncIterator[Service]:
     )
     try:
         await runner.setup()
-        site = web.TCPSite(
-            runner, settings.host, settings.port, backlog=BACKLOG, ssl_context=context
-        )
-        await _listen(site, settings)
-        scheme = "https" if context else "http"
-        yield Service(app, runner, f"{scheme}://{_address(settings, runner)}")
+        hall = Hall(app[keys.DESK], app[keys.CONNECTIONS], _handlers(runner))
+        # Only aiohttp writes an access log.
+        lane = settings.lane and not settings.access_log
+        listener = await _listen(hall.lane if lane else hall.handlers, settings, context)
+        yield Service(app, listener, hall, _url(settings, listener, secure=context is not None))
+        listener.close()
     finally:
         await runner.cleanup()
 
 
-async def _listen(site: web.TCPSite, settings: Settings) -> None:
+def _handlers(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
+    if runner.server is None:
+        raise RuntimeError("the runner is not set up")
+    return runner.server
+
+
+async def _listen(
+    protocols: Callable[[], asyncio.Protocol], settings: Settings, context: ssl.SSLContext | None
+) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
     try:
-        await site.start()
+        return await loop.create_server(
+            protocols, settings.host, settings.port, backlog=BACKLOG, ssl=context
+        )
     except OSError as error:
         raise Fatal(
             f"can't listen on {settings.host}:{settings.port}: {error.strerror or error}; "
@@ -255,11 +269,12 @@ async def _listen(site: web.TCPSite, settings: Settings) -> None:
         ) from None
 
 
-def _address(settings: Settings, runner: web.AppRunner) -> str:
-    """Host and port as a client on this machine writes them."""
+def _url(settings: Settings, listener: asyncio.Server, *, secure: bool) -> str:
+    """The address as a client on this machine writes it."""
     host = CALLED.get(settings.host, settings.host)
-    port = runner.addresses[0][1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    port = listener.sockets[0].getsockname()[1]
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def serve(settings: Settings) -> int:
@@ -279,9 +294,13 @@ async def _serve(settings: Settings) -> int:
     async with serving(settings) as service:
         _on_signals(lambda: over.set() if stop.is_set() else stop.set())
         _announce(service, settings)
-        collecting = asyncio.create_task(_collect_when_idle(service.app))
+        chores = [
+            asyncio.create_task(chore)
+            for chore in (_collect_when_idle(service.app), service.hall.sweep())
+        ]
         await stop.wait()
-        collecting.cancel()
+        for chore in chores:
+            chore.cancel()
         log.info("stopping: %d requests wait", service.app[keys.DESK].waiting)
         await service.drain(over)
     return 0

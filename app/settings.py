@@ -264,6 +264,11 @@ class Settings(BaseSettings):
         default=False, description="Serve HTTPS with a throw-away certificate made at start-up."
     )
 
+    lane: Switch = Field(
+        default=True,
+        description="Serve plain /aio in the lean lane, past aiohttp; off with an access log.",
+    )
+
     delay: Delay = Field(
         default="1-30", description="How long a request waits that asks for no delay of its own."
     )
@@ -367,7 +372,7 @@ class Settings(BaseSettings):
 
 # The settings as people look for them, in the order in which help and documents show them.
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Where it listens": ("host", "port", "tls_cert", "tls_key", "tls_self_signed"),
+    "Where it listens": ("host", "port", "tls_cert", "tls_key", "tls_self_signed", "lane"),
     "How it dawdles": ("delay", "time_scale", "profiles", "default_profile"),
     "What it remembers": ("data", "default_run", "idle_gap", "journal"),
     "Limits": (

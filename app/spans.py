@@ -19,6 +19,8 @@ class Kind(enum.StrEnum):
 class Outcome(enum.StrEnum):
     """How a span ended."""
 
+    __hash__ = str.__hash__  # Enum's own is written in Python, and this is counted on every end
+
     IN_FLIGHT = "in_flight"
     COMPLETED = "completed"  # the whole reply, whatever its status, was handed to the kernel
     CLIENT_GONE = "client_gone"  # the client left before that
@@ -75,7 +77,9 @@ class Span:
     @property
     def scaled_delay_ns(self) -> int | None:
         """The planned delay times the time scale: how long we meant to wait."""
-        return None if self.delay_ns is None else round(self.delay_ns * self.time_scale)
+        if self.time_scale == 1 or self.delay_ns is None:
+            return self.delay_ns
+        return round(self.delay_ns * self.time_scale)
 
     @property
     def lateness_ns(self) -> int | None:

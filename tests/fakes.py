@@ -209,9 +209,7 @@ class Call:
 
     def _finish(self) -> None:
         self.ends += 1
-        with suppress(Exception), self.exchange as exchange:
-            if exchange.failure is not None:
-                raise exchange.failure
+        self.exchange.finish()
 
     def fail(self, error: BaseException) -> None:
         """The owner is interrupted by the error."""

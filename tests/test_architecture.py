@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "recorder": {"clock", "spans", "runs"},
     "feed": {"errors", "spans"},
     "exchange": {
-        "errors", "clock", "grammar", "spans", "pacing", "plan", "reply", "runs", "recorder",
+        "errors", "clock", "spans", "pacing", "plan", "reply", "runs", "recorder",
     },
     # the disk
     "store": {"errors", "spans"},
@@ -57,7 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "responses": {"errors", "grammar", "exchange", "keys"},
     "protection": {"errors", "grammar", "keys", "reply", "responses"},
-    "aio": {"errors", "spans", "keys", "exchange", "plan", "responses"},
+    "aio": {"errors", "grammar", "keys", "exchange", "plan", "responses"},
+    "lane": {"clock", "exchange", "connections", "aio"},
     "web": {
         "errors", "grammar", "assets", "spans", "report", "checks", "timeline", "preview", "runs",
         "feed", "keys", "responses", "protection", "aio", "bars", "exports", "formats",
@@ -65,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     "server": {
         "errors", "clock", "assets", "profiles", "plan", "settings", "runs", "recorder", "feed",
         "exchange", "store", "journal", "metrics", "connections", "logs", "tls", "keys",
-        "responses", "protection", "web", "formats",
+        "responses", "protection", "lane", "web", "formats",
     },
     # the command line
     "remote": {"errors"},

@@ -711,17 +711,33 @@ def test_a_reply_that_has_begun_breaks_off_when_it_is_dismissed(begun: bool) -> 
     assert begun is (b" 503 " not in call.transport.data)
 
 
-def test_a_failure_while_nobody_is_there_reaches_the_owner() -> None:
-    """Else the event loop would log it, and the client wait for ever."""
+def test_a_failure_when_it_is_time_is_a_500_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is there to catch it: the event loop would log it, and the client wait for ever."""
     house = House()
     call = house.call("delay=7")
-    error = RuntimeError("the disk is full")
 
-    with mock.patch.object(reply, "head", side_effect=error):
+    with mock.patch.object(reply, "head", side_effect=RuntimeError("the disk is full")):
         house.clock.advance(7 * SECOND)
 
-    assert error is call.exchange.failure
-    assert (1, Outcome.ERROR) == (call.ends, call.span.outcome)
+    assert "HTTP/1.1 500 Internal Server Error" == call.response.line
+    assert (1, Outcome.ERROR, 500) == (call.ends, call.span.outcome, call.span.status)
+    assert not call.exchange.keep_alive
+    assert "the disk is full" in caplog.text
+    assert_idle(house)
+
+
+def test_a_failure_to_say_so_ends_the_exchange_all_the_same() -> None:
+    """The owner is told, whatever breaks."""
+    house = House()
+    call = house.call("delay=7")
+
+    with (
+        mock.patch.object(reply, "_between", side_effect=RuntimeError("all is lost")),
+        pytest.raises(RuntimeError, match="all is lost"),
+    ):
+        house.clock.advance(7 * SECOND)
+
+    assert (1, Outcome.ERROR, b"") == (call.ends, call.span.outcome, call.transport.data)
     assert_idle(house)
 
 
@@ -761,14 +777,6 @@ def test_a_span_knows_what_the_owner_and_the_plan_know() -> None:
         span.connection_request,
     )
     assert (BEGIN + 5, BEGIN + 5, 1) == (span.arrival_ns, span.wait_begun_ns, span.in_flight)
-
-
-@pytest.mark.parametrize("query", ["delay=0", "delay=nan"])
-def test_bytes_that_are_no_text_are_shown_with_a_replacement(query: str) -> None:
-    """A span is text that every export can write, refused or not."""
-    call = House().call(query, target="/aio?\udcff", user_agent="caf\udce9")
-
-    assert ("/aio?\ufffd", "caf\ufffd") == (call.span.target, call.span.user_agent)
 
 
 @pytest.mark.parametrize("user_agent", [None, ""])

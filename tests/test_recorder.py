@@ -40,9 +40,8 @@ class Desk:
         return self.runs.named(name, self.clock.now())
 
     def open(self, run: Run | None = None, **known: object) -> Span:
-        return self.recorder.open(
-            run or self.run(), Kind.HTTP, method="GET", target="/aio", **known
-        )
+        values = {"now_ns": self.clock.now(), "method": "GET", "target": "/aio"} | known
+        return self.recorder.open(run or self.run(), Kind.HTTP, **values)  # type: ignore[arg-type]
 
 
 def test_an_opened_span_knows_its_arrival_and_nothing_of_its_end() -> None:
