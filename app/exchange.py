@@ -33,6 +33,9 @@ class Transport(Protocol):
     def write(self, data: bytes, /) -> None:
         """Send the bytes, now or as soon as the peer reads."""
 
+    def abort(self) -> None:
+        """Close the connection at once, whatever is still to be sent."""
+
 
 class Request(NamedTuple):
     """What the owner of a connection read of one request; equal bytes give equal requests."""
@@ -100,11 +103,12 @@ class Desk:
         """Refuse what is new; *on_idle* is called when nothing waits any more."""
         self.stopping = True
         self._on_idle = on_idle
-        self.leave(0)
+        if not self.waiting:
+            on_idle()
 
-    def leave(self, count: int = 1) -> None:
+    def leave(self) -> None:
         """Count a request that waits no longer."""
-        self.waiting -= count
+        self.waiting -= 1
         if self.stopping and not self.waiting:
             self._on_idle()
 
@@ -193,7 +197,7 @@ class Exchange:
     """
 
     __slots__ = (
-        "_alarm", "_desk", "_drip_on", "_on_end", "_request", "_transport", "keep_alive",
+        "_alarm", "_desk", "_next", "_on_end", "_request", "_transport", "keep_alive",
         "plan", "problem", "run", "span",
     )  # fmt: skip
 
@@ -206,7 +210,7 @@ class Exchange:
         self._desk = desk
         self._request = request
         self._alarm: Alarm | None = None
-        self._drip_on: Callable[[], None] | None = None
+        self._next: Callable[[], None] | None = None
         self._transport: Transport | None = None
         self._on_end: Callable[[], None] | None = None
 
@@ -231,11 +235,17 @@ class Exchange:
         if self.plan.drip is None:
             self._call_at(self._due_ns(self._scaled_delay_ns))
         else:
-            self._begin_drip(self.plan.drip)
+            self._next = self._begin_drip
+            self._ring()
 
     def dismiss(self, problem: Problem) -> None:
-        """End the wait now, if it is not over: the reply is to be the problem."""
+        """
+        End this now: the reply is to be the problem.
+
+        A reply that drips breaks off, and one that waits for its client to read is cut off.
+        """
         if self._on_end is None:
+            self._cut_off()
             return
         self.problem = problem
         try:
@@ -245,6 +255,10 @@ class Exchange:
                 self.keep_alive = False
         finally:
             self._end()
+
+    def _cut_off(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     @property
     def _scaled_delay_ns(self) -> int:
@@ -262,28 +276,21 @@ class Exchange:
     def _ring(self) -> None:
         """It is time. What fails here nobody else would catch, and the client must not wait on."""
         try:
-            (self._drip_on or self._reply)()
+            (self._next or self._reply)()
         except Exception:
             log.exception("%s %s failed", self.span.method, self.span.target)
             self.keep_alive = False
             self.dismiss(Problem("internal", OUR_FAULT))
 
     def _end(self) -> None:
-        on_end = self._on_end
-        self._stop_waiting()
-        if on_end is not None:
-            on_end()
-
-    def _stop_waiting(self) -> None:
-        if self._on_end is None:
-            return
-        self._on_end = None
-        self._desk.leave()
-        self.run.waiting.discard(self)
-        self._drip_on = None  # it holds us
+        """Nothing more will be written: tell the owner."""
+        on_end, self._on_end = self._on_end, None
+        self._next = None  # it holds us
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        if on_end is not None:
+            on_end()
 
     # --- replying --------------------------------------------------------------------------------
 
@@ -308,11 +315,11 @@ class Exchange:
         self._send(head, self._unless_head(content))
         span.last_byte_ns = span.first_byte_ns
 
-    def _begin_drip(self, steps: int) -> None:
+    def _begin_drip(self) -> None:
         content = reply.body(self.plan)
         self._send(self._head(content), b"")
         self._desk.recorder.changed(self.span)
-        self._drip(content, Drip(len(content), steps, self._scaled_delay_ns), 0)
+        self._drip(content, Drip(len(content), self.plan.drip or 1, self._scaled_delay_ns), 0)
 
     def _drip(self, content: bytes, drip: Drip, sent: int) -> None:
         """Write what is due and come back for the rest, in no finer steps than timers have."""
@@ -323,7 +330,7 @@ class Exchange:
             self.span.last_byte_ns = self._desk.clock.now()
             self._end()
         else:
-            self._drip_on = lambda: self._drip(content, drip, due)
+            self._next = lambda: self._drip(content, drip, due)
             self._call_at(max(self._due_ns(drip.next_due_ns(due)), now_ns + SHORTEST_TIMER_NS))
 
     def _head(self, content: bytes) -> bytes:
@@ -368,7 +375,11 @@ class Exchange:
 
     def close(self, outcome: Outcome, ended_by: str | None = None) -> None:
         """End the exchange and its span; the first to do so decides."""
-        self._stop_waiting()
+        if self in self.run.waiting:
+            self.run.waiting.discard(self)
+            self._desk.leave()
+        self._on_end = None  # whoever closes need not be told
+        self._end()
         self._desk.recorder.close(self.run, self.span, outcome, ended_by)
 
     def __enter__(self) -> Self:

@@ -76,10 +76,14 @@ class FakeTransport:
 
     def __init__(self, clock: ManualClock) -> None:
         self.writes: list[tuple[int, bytes]] = []  # (moment, bytes)
+        self.aborted = False
         self._clock = clock
 
     def write(self, data: bytes, /) -> None:
         self.writes.append((self._clock.now(), data))
+
+    def abort(self) -> None:
+        self.aborted = True
 
     @property
     def data(self) -> bytes:

@@ -601,14 +601,26 @@ def test_a_client_that_leaves_before_the_kernel_has_all_is_gone() -> None:
     owner.begin()
     house.clock.advance(7 * SECOND)
     assert owner.ended
-    assert 0 == house.desk.waiting
-    assert 1 == owner.exchange.run.in_flight
+    assert (1, 1) == (house.desk.waiting, owner.exchange.run.in_flight)
     house.clock.advance(1 * SECOND)
 
     owner.leave()
 
     assert (Outcome.CLIENT_GONE, "client", 200, 12, 7, 7, 8) == facts(owner.exchange.span)
     assert_idle(house)
+
+
+def test_a_reply_that_nobody_reads_is_cut_off_when_it_is_dismissed() -> None:
+    """It counts as waiting until the kernel has it: the grace and a deletion reach it."""
+    house = House()
+    owner = Slow(house)
+    owner.begin()
+    house.clock.advance(7 * SECOND)
+
+    dismiss_all(house.runs, STOPPED)
+
+    assert owner.transport.aborted
+    assert owner.exchange.problem is None
 
 
 def test_a_span_ends_when_its_owner_says_so() -> None:

@@ -112,9 +112,24 @@ def test_reply_that_drips_when_the_grace_is_over_breaks_off(start: Start) -> Non
     assert [("shutdown", "shutdown", 200)] == stored(server.data, COLUMNS)
 
 
-def test_client_that_does_not_read_does_not_hold_up_the_end(start: Start) -> None:
-    """A reply that nobody takes is cut off, and its span says by whom."""
+def test_client_that_reads_slowly_has_its_reply_within_the_grace(start: Start) -> None:
+    """It is on its way: cutting it off would be no better than not answering."""
     server = start()
+    wire = server.connect()
+    wire.ask("/aio?run=r&delay=0&size=16m")
+    assert wire.socket.recv(4) == b"HTTP"
+
+    server.stop_listening(SIGTERM)
+    rest = wire.rest()
+
+    assert len(rest) > 16 << 20
+    assert server.ended() == 0
+    assert [("completed", None, 200)] == stored(server.data, COLUMNS)
+
+
+def test_client_that_does_not_read_does_not_hold_up_the_end(start: Start) -> None:
+    """A reply that nobody takes is cut off after the grace, and its span says by whom."""
+    server = start("--shutdown-grace", "500ms")
     wire = server.connect()
     wire.ask("/aio?run=r&delay=0&size=16m")
     assert wire.socket.recv(4) == b"HTTP"
