@@ -231,11 +231,13 @@ class Exchange:
         self._on_end = on_end
         self._desk.waiting += 1
         self.run.waiting.add(self)
-        self.span.wait_begun_ns = self._desk.clock.now()
-        if self.plan.drip is None:
-            self._call_at(self._due_ns(self._scaled_delay_ns))
+        begun_ns = self.span.wait_begun_ns = self._desk.clock.now()
+        delay_ns = self.span.scaled_delay_ns or 0
+        if self.plan.drip is not None:
+            self._next = lambda: self._begin_drip(delay_ns)
+        if delay_ns and self.plan.drip is None:
+            self._alarm = self._desk.clock.call_at(begun_ns + delay_ns, self._ring)
         else:
-            self._next = self._begin_drip
             self._ring()
 
     def dismiss(self, problem: Problem) -> None:
@@ -260,19 +262,6 @@ class Exchange:
         if self._transport is not None:
             self._transport.abort()
 
-    @property
-    def _scaled_delay_ns(self) -> int:
-        return self.span.scaled_delay_ns or 0
-
-    def _due_ns(self, passed_ns: int) -> int:
-        return (self.span.wait_begun_ns or 0) + passed_ns
-
-    def _call_at(self, due_ns: int) -> None:
-        if due_ns <= self._desk.clock.now():
-            self._ring()
-        else:
-            self._alarm = self._desk.clock.call_at(due_ns, self._ring)
-
     def _ring(self) -> None:
         """It is time. What fails here nobody else would catch, and the client must not wait on."""
         try:
@@ -296,13 +285,13 @@ class Exchange:
 
     def _reply(self) -> None:
         content = reply.body(self.plan)
-        self._send(self._head(content), self._unless_head(content))
-        self.span.last_byte_ns = self.span.first_byte_ns
+        now_ns = self._write_head(content, b"" if self.span.method == "HEAD" else content)
+        self.span.last_byte_ns = now_ns
         self._end()
 
     def _refuse(self, problem: Problem) -> None:
-        span, desk = self.span, self._desk
-        content_type, content = desk.explain(problem, html=self._request.prefers_html)
+        span, now_ns = self.span, self._desk.clock.now()
+        content_type, content = self._desk.explain(problem, html=self._request.prefers_html)
         span.status = int(problem.status)
         head = reply.refusal(
             span,
@@ -310,55 +299,52 @@ class Exchange:
             content_type,
             length=len(content),
             keep_alive=self._may_keep_alive(),
-            now_ns=desk.clock.now(),
+            now_ns=now_ns,
         )
-        self._send(head, self._unless_head(content))
-        span.last_byte_ns = span.first_byte_ns
+        self._write(head, b"" if span.method == "HEAD" else content)
+        span.first_byte_ns = span.last_byte_ns = now_ns
 
-    def _begin_drip(self) -> None:
+    def _begin_drip(self, delay_ns: int) -> None:
         content = reply.body(self.plan)
-        self._send(self._head(content), b"")
+        self._write_head(content, b"")
         self._desk.recorder.changed(self.span)
-        self._drip(content, Drip(len(content), self.plan.drip or 1, self._scaled_delay_ns), 0)
+        self._drip(content, Drip(len(content), self.plan.drip or 1, delay_ns), 0)
 
     def _drip(self, content: bytes, drip: Drip, sent: int) -> None:
         """Write what is due and come back for the rest, in no finer steps than timers have."""
-        now_ns = self._desk.clock.now()
-        due = drip.due_bytes(now_ns - self._due_ns(0))
-        self._send(b"", content[sent:due])
+        clock, begun_ns = self._desk.clock, self.span.wait_begun_ns or 0
+        now_ns = clock.now()
+        due = drip.due_bytes(now_ns - begun_ns)
+        if due > sent:
+            self._write(b"", content[sent:due])
         if due == len(content):
-            self.span.last_byte_ns = self._desk.clock.now()
+            self.span.last_byte_ns = now_ns
             self._end()
         else:
             self._next = lambda: self._drip(content, drip, due)
-            self._call_at(max(self._due_ns(drip.next_due_ns(due)), now_ns + SHORTEST_TIMER_NS))
+            due_ns = max(begun_ns + drip.next_due_ns(due), now_ns + SHORTEST_TIMER_NS)
+            self._alarm = clock.call_at(due_ns, self._ring)
 
-    def _head(self, content: bytes) -> bytes:
-        span, plan = self.span, self.plan
+    def _write_head(self, content: bytes, payload: bytes) -> int:
+        """Write the head for that content, and *payload* of it; the moment of the first byte."""
+        span, plan, now_ns = self.span, self.plan, self._desk.clock.now()
         span.status = plan.status
         span.fault = plan.fault
-        return reply.head(
-            span,
-            plan,
-            length=len(content),
-            keep_alive=self._may_keep_alive(),
-            now_ns=self._desk.clock.now(),
+        head = reply.head(
+            span, plan, length=len(content), keep_alive=self._may_keep_alive(), now_ns=now_ns
         )
+        self._write(head, payload)
+        span.first_byte_ns = now_ns
+        return now_ns
 
     def _may_keep_alive(self) -> bool:
         self.keep_alive = self.keep_alive and not self._desk.stopping
         return self.keep_alive
 
-    def _unless_head(self, content: bytes) -> bytes:
-        return b"" if self.span.method == "HEAD" else content
-
-    def _send(self, head: bytes, payload: bytes) -> None:
-        span = self.span
-        if self._transport is not None and (head or payload):
+    def _write(self, head: bytes, payload: bytes) -> None:
+        if self._transport is not None:
             self._transport.write(head + payload)
-        span.bytes_out += len(payload)
-        if span.first_byte_ns is None:
-            span.first_byte_ns = self._desk.clock.now()
+        self.span.bytes_out += len(payload)
 
     # --- the end ---------------------------------------------------------------------------------
 
