@@ -9,113 +9,79 @@ Here a waiting request costs no task, no frame and no parser of its own: a fifth
 """
 
 import asyncio
-import re
-from collections.abc import Callable
+import math
+from collections.abc import Sized
 from contextlib import suppress
-from typing import cast
+from typing import Protocol, cast
 
-from aiohttp.http import HttpRequestParser, HttpVersion10, HttpVersion11, RawRequestMessage
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.tcp_helpers import tcp_keepalive
 
-from app.aio import understand
 from app.clock import SECOND_NS
 from app.connections import Connections
 from app.exchange import Desk, Exchange, Request
+from app.heads import Heads
 
 FIRST_REQUEST_NS = 30 * SECOND_NS  # for a new connection to bring one
-QUIET_NS = 300 * SECOND_NS  # between one reply and the next request
+QUIET_S = 75  # between one reply and the next request; what nginx allows, too
 SWEEP_EVERY_S = 5.0
 
-LARGEST_HEAD = 4_096  # bytes; few are larger, and aiohttp reads those as well
 MOST_HELD = 65_536  # bytes that may arrive while a request waits
-PARSED_KEPT = 1_024  # heads; clients repeat theirs to the byte
-END_OF_HEAD = b"\r\n\r\n"
-METHODS = frozenset({"GET", "HEAD"})
-VERSIONS = {HttpVersion10: "1.0", HttpVersion11: "1.1"}
-TARGET = re.compile(r"/aio(?:/(?P<profile>[a-z][a-z0-9-]{0,31}))?(?:\?[!-~]*)?")
-NOT_OURS = ("Content-Length", "Transfer-Encoding", "Expect", "Upgrade")
+FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 71\r\n"
+    b"Connection: close\r\n\r\n"
+    b"as many connections are open as this server may have; close some first\n"
+)
 
-Handlers = Callable[[], asyncio.Protocol]
+
+class Handlers(Protocol):
+    """aiohttp's `Server`: makes the protocol of a connection that leaves its lane."""
+
+    def __call__(self) -> asyncio.Protocol:
+        """A new protocol."""
+
+    @property
+    def connections(self) -> Sized:
+        """Those that are open; a list that is made anew each time."""
 
 
 class Hall:
     """
-    What the lanes of a server share: the desk, the parsed heads, the way over to aiohttp.
+    What the lanes of a server share: the desk, the heads, the way over to aiohttp.
 
-    *handlers* makes aiohttp's protocol for a connection that leaves its lane.
+    *most* connections may be open at once, in lanes and with *handlers* together.
     """
 
-    def __init__(self, desk: Desk, connections: Connections, handlers: Handlers) -> None:
+    def __init__(
+        self, desk: Desk, connections: Connections, handlers: Handlers, *, most: float = math.inf
+    ) -> None:
         self.desk = desk
         self.connections = connections
         self.handlers = handlers
         self.lanes: set[Lane] = set()
+        self._most = most
+        self._handed_over = 0  # at most so many are with aiohttp
         self._empty = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._parser = self._make_parser()
-        self._parsed: dict[bytes, Request] = {}
+        self.heads = Heads(asyncio.get_running_loop())
 
     def lane(self) -> "Lane":
         """The protocol of a new connection."""
         return Lane(self)
 
-    # --- reading ---------------------------------------------------------------------------------
+    @property
+    def is_full(self) -> bool:
+        """Whether no further connection may come."""
+        if len(self.lanes) + self._handed_over < self._most:
+            return False
+        self._handed_over = len(self.handlers.connections)  # they leave without telling us
+        return len(self.lanes) + self._handed_over >= self._most
 
-    def read(self, data: bytes) -> Request | None:
-        """The request, when *data* is exactly one that the lane understands."""
-        if len(data) > LARGEST_HEAD:
-            return None
-        return self._parsed.get(data) or self._read(data)
-
-    def _read(self, data: bytes) -> Request | None:
-        if data.find(END_OF_HEAD) != len(data) - len(END_OF_HEAD):
-            return None
-        message = self._parse(data)
-        if message is None or message.method not in METHODS or message.version not in VERSIONS:
-            return None
-        target = TARGET.fullmatch(message.path)
-        if target is None or any(name in message.headers for name in NOT_OURS):
-            return None
-        request = understand(
-            message.method,
-            message.path,
-            message.headers,
-            http_version=VERSIONS[message.version],
-            keep_alive=not message.should_close,
-            profile=target["profile"],
-        )
-        self._keep(data, request)
-        return request
-
-    def _parse(self, data: bytes) -> RawRequestMessage | None:
-        """
-        The only message in *data*, by aiohttp's own parser.
-
-        One parser serves all connections: each call brings it a whole request and leaves it
-        between two. After anything else it is made anew.
-        """
-        try:
-            messages, upgraded, tail = self._parser.feed_data(data)
-        except HttpProcessingError:
-            messages, upgraded, tail = [], False, b""
-        if len(messages) != 1 or upgraded or tail:
-            self._parser = self._make_parser()
-            return None
-        self._parser.message_consumed()
-        message: RawRequestMessage = messages[0][0]
-        return message
-
-    def _make_parser(self) -> HttpRequestParser:
-        # Bodies, for which it would want a protocol, are not ours.
-        return HttpRequestParser(None, self._loop, LARGEST_HEAD)
-
-    def _keep(self, data: bytes, request: Request) -> None:
-        if len(self._parsed) >= PARSED_KEPT:
-            del self._parsed[next(iter(self._parsed))]
-        self._parsed[data] = request
-
-    # --- order -----------------------------------------------------------------------------------
+    def hand_over(self, lane: "Lane") -> asyncio.Protocol:
+        """The protocol, of aiohttp, for a connection that leaves its lane."""
+        self.leave(lane)
+        self._handed_over += 1
+        return self.handlers()
 
     async def sweep(self) -> None:
         """Close connections that bring nothing, for ever; one look at all of them at a time."""
@@ -162,6 +128,10 @@ class Lane(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to listen."""
         self._transport = cast("asyncio.Transport", transport)
+        if self._hall.is_full:
+            self._transport.write(FULL)
+            self._transport.close()
+            return
         # So that `resume_writing` says when the kernel has everything.
         self._transport.set_write_buffer_limits(0)
         tcp_keepalive(self._transport)
@@ -173,7 +143,7 @@ class Lane(asyncio.Protocol):
         if self._exchange is not None:
             self._hold(data)
             return
-        request = self._hall.read(data)
+        request = self._hall.heads.read(data)
         if request is None:
             self._hand_over(data)
         else:
@@ -225,11 +195,10 @@ class Lane(asyncio.Protocol):
 
     def _hand_over(self, data: bytes) -> None:
         hall, transport = self._hall, self._transport
-        hall.leave(self)
         if self._number:
             hall.connections.carry(transport, self._number, self._requests)
         transport.set_write_buffer_limits()
-        handler = hall.handlers()
+        handler = hall.hand_over(self)
         transport.set_protocol(handler)
         handler.connection_made(transport)
         handler.data_received(data)
@@ -238,7 +207,7 @@ class Lane(asyncio.Protocol):
 
     def close_if_quiet(self, now_ns: int) -> None:
         """Close a connection that has brought nothing for too long."""
-        allowed_ns = QUIET_NS if self._requests else FIRST_REQUEST_NS
+        allowed_ns = QUIET_S * SECOND_NS if self._requests else FIRST_REQUEST_NS
         if self._exchange is None and now_ns - self._since_ns > allowed_ns:
             self._transport.close()
 
