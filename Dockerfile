@@ -38,7 +38,15 @@ VOLUME /data
 EXPOSE 3000
 STOPSIGNAL SIGTERM
 
+# Where the service listens follows its settings in the environment.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:3000/healthz', timeout=2)"]
+    CMD ["python", "-c", "\
+import os, ssl, urllib.request as u; \
+get = os.environ.get; \
+own = get('DAWDLE_TLS_SELF_SIGNED', '').lower() in ('true', 'yes', 'on', '1'); \
+scheme = 'https' if own or get('DAWDLE_TLS_CERT') else 'http'; \
+https = u.HTTPSHandler(context=ssl._create_unverified_context()); \
+url = scheme + '://127.0.0.1:' + get('DAWDLE_PORT', '3000') + '/healthz'; \
+u.build_opener(u.ProxyHandler({}), https).open(url, timeout=2)"]
 
 CMD ["dawdle", "serve"]

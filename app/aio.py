@@ -12,7 +12,6 @@ from app.errors import Problem
 from app.exchange import Exchange, Request
 from app.grammar import readable
 from app.plan import Asked
-from app.responses import prefers_html
 
 # How long browsers may remember a preflight: two hours is the most that Chromium heeds.
 # https://fetch.spec.whatwg.org/#http-access-control-max-age
@@ -73,7 +72,7 @@ def understand(
         http_version=http_version,
         keep_alive=keep_alive,
         user_agent=None if agent is None else readable(agent),
-        prefers_html=prefers_html(headers.get("Accept", "")),
+        accept=headers.get("Accept", ""),
     )
 
 
@@ -92,15 +91,20 @@ def _query(target: str) -> str:
 async def _wait(exchange: Exchange, request: web.Request, transport: asyncio.Transport) -> None:
     """Return when the reply is written; meanwhile read the body."""
     ended = asyncio.get_running_loop().create_future()
-    body = Body(request, exchange)
-    exchange.problem = exchange.problem or body.take_what_came()
-    reader = asyncio.create_task(body.read()) if body.is_incomplete else None
+    reader = _reader(exchange, request) if request.can_read_body else None
     try:
         exchange.begin(transport, lambda: _resolve(ended))
         await ended
     finally:
         if reader is not None:
             reader.cancel()
+
+
+def _reader(exchange: Exchange, request: web.Request) -> "asyncio.Task[None] | None":
+    """Count what came of the body along with the head; the task that reads the rest, if any."""
+    body = Body(request, exchange)
+    exchange.problem = exchange.problem or body.take_what_came()
+    return asyncio.create_task(body.read()) if body.is_incomplete else None
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -302,7 +302,13 @@ def _simple(text: str) -> Delay:
 
 def _range(low: str, high: str) -> Delay:
     unit = _unit(low) or _unit(high) or "s"
-    ends_ns = grammar.duration(low, unit=unit), grammar.duration(high, unit=unit)
+    try:
+        ends_ns = grammar.duration(low, unit=unit), grammar.duration(high, unit=unit)
+    except BadValue:
+        raise BadValue(
+            f"{quoted(f'{low}-{high}')} is not a delay; write a duration such as 0.5 or 250ms, "
+            "or a range such as 1-30 or 100-300ms"
+        ) from None
     _ascend(*ends_ns, f"{low}-{high}")
     numbers = low.removesuffix(unit), high.removesuffix(unit)
     if all(number.isdigit() for number in numbers):
@@ -345,7 +351,7 @@ def _normal(mean: str, sd: str) -> Delay:
 def _lognormal(first: str, second: str) -> Delay:
     if "=" in first or "=" in second:
         return _quantiles(first, second)
-    return Lognormal(_positive(first, "median"), _sigma(grammar.decimal(second)), second)
+    return Lognormal(_positive(first, "median"), _sigma(grammar.decimal(second), second), second)
 
 
 def _quantiles(first: str, second: str) -> Delay:
@@ -360,7 +366,7 @@ def _quantiles(first: str, second: str) -> Delay:
             "write the lower quantile first, with the shorter delay"
         )
     quantiles = LognormalQuantiles(low, low_ns, high, high_ns)
-    _sigma(quantiles.sigma)
+    _sigma(quantiles.sigma, f"{quantiles.sigma:.3g}")
     return quantiles
 
 
@@ -383,9 +389,9 @@ def _positive(text: str, what: str) -> int:
     return ns
 
 
-def _sigma(sigma: float) -> float:
+def _sigma(sigma: float, text: str) -> float:
     if sigma > LARGEST_SIGMA:
-        raise BadValue(f"sigma {sigma:g} is too wide; use 0 to {LARGEST_SIGMA:g}")
+        raise BadValue(f"sigma {text} is too wide; use 0 to {LARGEST_SIGMA:g}")
     return sigma
 
 

@@ -46,7 +46,7 @@ class Request(NamedTuple):
     http_version: str  # "1.1"
     keep_alive: bool  # may another request follow on this connection?
     user_agent: str | None = None
-    prefers_html: bool = False
+    accept: str = ""
 
 
 class Decision(NamedTuple):
@@ -62,8 +62,8 @@ class Decision(NamedTuple):
 class Explain(Protocol):
     """How a problem is put into words."""
 
-    def __call__(self, problem: Problem, *, html: bool) -> tuple[str, bytes]:
-        """The content type and the body of a reply."""
+    def __call__(self, problem: Problem, *, accept: str) -> tuple[str, bytes]:
+        """The content type and the body of a reply to who sent that `Accept`."""
 
 
 class Desk:
@@ -291,7 +291,7 @@ class Exchange:
 
     def _refuse(self, problem: Problem) -> None:
         span, now_ns = self.span, self._desk.clock.now()
-        content_type, content = self._desk.explain(problem, html=self._request.prefers_html)
+        content_type, content = self._desk.explain(problem, accept=self._request.accept)
         span.status = int(problem.status)
         head = reply.refusal(
             span,

@@ -41,7 +41,7 @@ class Feed:
         self.viewers = 0
         self.position = 0
         self.closed = False
-        self._changes: deque[Span] = deque(maxlen=kept)
+        self._changes: deque[Span | None] = deque(maxlen=kept)  # None: not of a span
         self._news = asyncio.Event()
         self._most_viewers = most_viewers
 
@@ -56,7 +56,8 @@ class Feed:
         if self.viewers >= self._most_viewers:
             raise Problem(
                 "too-many-viewers",
-                f"{self.viewers} views are open already, as many as may (viewers); close one",
+                f"this view would be one more than the limit of {self._most_viewers} (viewers); "
+                "close another, or raise the limit",
             )
         self.viewers += 1
         try:
@@ -64,12 +65,16 @@ class Feed:
         finally:
             self.viewers -= 1
 
-    def publish(self, span: Span) -> None:
-        """Add a change; cheap, because it happens three times a request."""
+    def publish(self, span: Span | None) -> None:
+        """Add a change, None if not of a span; cheap, because it happens three times a request."""
         self.position += 1
         self._changes.append(span)
         if not self._news.is_set():
             self._news.set()
+
+    def wake(self) -> None:
+        """Let everybody look again although no span changed: a run is gone."""
+        self.publish(None)
 
     def since(self, position: int, run: str) -> Batch:
         """
@@ -81,10 +86,10 @@ class Feed:
         behind = self.position - position
         if not 0 <= behind <= len(self._changes):
             raise Missed
-        changed = {span.id: span for span in self._newest(behind) if span.run == run}
+        changed = {span.id: span for span in self._newest(behind) if span and span.run == run}
         return Batch(tuple(changed.values()), self.position)
 
-    def _newest(self, count: int) -> list[Span]:
+    def _newest(self, count: int) -> list[Span | None]:
         newest = [span for span, _ in zip(reversed(self._changes), range(count), strict=False)]
         return newest[::-1]
 

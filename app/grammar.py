@@ -18,6 +18,7 @@ MICROSECOND = 1_000  # in nanoseconds: the finest step of a delay
 
 LONGEST_NUMBER = 20  # characters
 LONGEST_KEY = 256
+LONGEST_PREFIX = 57  # of a run's name, before `-` and six digits
 MOST_KNOBS = 32
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)?", re.ASCII)
@@ -76,12 +77,6 @@ def duration_text(ns: int) -> str:
     if ns % NANOSECONDS["s"]:
         return f"{decimal_text(ns, NANOSECONDS['ms'])}ms"
     return f"{ns // NANOSECONDS['s']}s"
-
-
-def seconds(ns: int) -> int | float:
-    """Nanoseconds as JSON shows a planned delay: an int when whole."""
-    whole, rest = divmod(ns, NANOSECONDS["s"])
-    return ns / NANOSECONDS["s"] if rest else whole
 
 
 def decimal_text(ns: int, unit_ns: int) -> str:
@@ -144,6 +139,16 @@ def run_name(text: str) -> str:
         )
     if text == "latest":
         raise BadValue("'latest' always means the run with the newest arrival; choose another name")
+    return text
+
+
+def run_prefix(text: str) -> str:
+    """The PREFIX of runs that are called `PREFIX-N`; it leaves room for the number."""
+    if not _RUN.fullmatch(text) or len(text) > LONGEST_PREFIX:
+        raise BadValue(
+            f"{quoted(text)} can't begin the name of a run; use 1 to {LONGEST_PREFIX} letters, "
+            "digits, '_', '~', '-' or '.', not beginning with '.'"
+        )
     return text
 
 
@@ -212,8 +217,8 @@ def pairs(query: str) -> list[tuple[str, str]]:
 
     Only `&` separates; `+` and `%20` are a space; percent-decoding is strict UTF-8 (unlike the
     WHATWG URL standard, which replaces what it can't decode). Names beginning with `_`, the
-    usual cache busters, are left out. At most 32 pairs; a name twice, or without a value, is
-    refused.
+    usual cache busters, are left out. At most 32 pairs; a name twice or without a value, or a
+    value without a name, is refused.
     """
     found: dict[str, str] = {}
     for piece in filter(None, query.split("&")):
@@ -221,6 +226,8 @@ def pairs(query: str) -> list[tuple[str, str]]:
         name = unescape(raw_name)
         if name.startswith("_"):
             continue
+        if not name:
+            raise BadValue(f"{quoted(piece)} has no name; write NAME=VALUE or leave it out")
         if not raw_value:
             raise BadValue(f"{quoted(name)} has no value; give it one or leave it out", name)
         if name in found:

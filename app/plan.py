@@ -66,7 +66,6 @@ class Knobs:
     drip: int | None = None
     size: int | None = None
     run: str | None = None
-    profile: str | None = None
     certain: Plan | None = field(default=None, compare=False)  # where nothing is left to draw
 
 
@@ -224,7 +223,7 @@ class Planner:
         return None
 
     def _complete(self, given: dict[str, Any], *, head: bool = False) -> Knobs:
-        name = given.get("profile", self._default_profile)
+        name = given.pop("profile", self._default_profile)
         preset = {} if name is None else self._preset(name, "bad-knob")
         knobs = Knobs(**({"delay": self._default} | preset | given))
         _check_combination(knobs, head=head)
@@ -248,17 +247,21 @@ class Planner:
 
     def _value(self, name: str, text: str) -> object:
         if name not in KNOBS:
-            nearest = difflib.get_close_matches(name, KNOBS, n=1, cutoff=0.0)[0]
-            raise Problem(
-                "unknown-knob",
-                f"{quoted(name)} is not a knob; the nearest is {nearest} "
-                "(a name beginning with _ would be ignored)",
-                name,
-            )
+            raise Problem("unknown-knob", f"{quoted(name)} is not a knob; {_nearest(name)}", name)
         try:
             return KNOBS[name](text, self.limits)
         except BadValue as error:
             raise Problem("bad-knob", f"{name}: {error}", name) from None
+
+
+def _nearest(name: str) -> str:
+    """What may have been meant by a name that is no knob."""
+    (nearest,) = difflib.get_close_matches(name.lower(), KNOBS, n=1, cutoff=0.0)
+    if name.lower() == nearest:
+        return f"the nearest is {nearest} (names are case-sensitive)"
+    if difflib.get_close_matches(name.lower(), [nearest]):
+        return f"the nearest is {nearest} (a name beginning with _ would be ignored)"
+    return f"the nearest is {nearest} of {', '.join(KNOBS)}"
 
 
 def _pairs(text: str, where: str) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import Fatal
+from app.grammar import number_text
 
 BUILT_IN: dict[str, dict[str, str]] = {
     # Nine in ten answer at once, one in ten keeps its client waiting: the mean hides the tail.
@@ -51,4 +52,4 @@ def _table(value: object, where: str) -> dict[str, Any]:
 def _text(value: object, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Fatal(f"{where} = {value!r} is not a text or a number; write it as in a URL")
-    return str(value)
+    return number_text(value) if isinstance(value, float) else str(value)

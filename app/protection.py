@@ -18,9 +18,8 @@ from app import __version__, keys
 from app.errors import Problem
 from app.grammar import quoted
 from app.reply import OPEN_HEADERS
-from app.responses import Handler, prefers_html
+from app.responses import Handler, is_open, prefers_html
 
-OPEN_PATHS = ("/aio", "/plan")  # with everything below them
 PROBES = frozenset({"/healthz", "/readyz"})
 SIGN_IN = "/sign-in"
 COOKIE = "dawdle"
@@ -28,7 +27,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 # Names under which only this machine, or a container on it, can mean us. RFC 6761 section 6.3;
 # host.docker.internal is how containers call their host.
-LOCAL_NAMES = frozenset({"localhost", "host.docker.internal"})
+OUR_NAMES = frozenset({"localhost", "host.docker.internal"})
 
 # RFC 9110 section 7.2 and RFC 6454 section 6.2, as far as browsers write them: no user, no zone.
 _HOST = re.compile(
@@ -66,11 +65,6 @@ async def control_pages_are_ours(request: web.Request, handler: Handler) -> web.
         if settings.token is not None and not is_public(request.path):
             check_token(request, settings.token.get_secret_value())
     return await handler(request)
-
-
-def is_open(path: str) -> bool:
-    """Whether the path is one that any page may call."""
-    return any(path == open_path or path.startswith(f"{open_path}/") for open_path in OPEN_PATHS)
 
 
 def is_public(path: str) -> bool:
@@ -111,7 +105,7 @@ def _is_address(name: str) -> bool:
 
 
 def _is_local(name: str) -> bool:
-    return bool(name) and ("." not in name or name in LOCAL_NAMES or name.endswith(".localhost"))
+    return bool(name) and ("." not in name or name in OUR_NAMES or name.endswith(".localhost"))
 
 
 def check_site(request: web.Request) -> None:
@@ -172,12 +166,12 @@ def check_token(request: web.Request, token: str) -> None:
 def is_bearer(authorization: str, token: str) -> bool:
     """Whether the header carries the token."""
     scheme, _, credentials = authorization.partition(" ")
-    return scheme.lower() == "bearer" and _same(credentials.strip(), token)
+    return scheme.lower() == "bearer" and same_token(credentials.strip(), token)
 
 
 def has_signed_in(request: web.Request, token: str) -> bool:
     """Whether the cookie is the one that `sign_in` gave."""
-    return _same(request.cookies.get(COOKIE, ""), _ticket(token))
+    return same_token(request.cookies.get(COOKIE, ""), _ticket(token))
 
 
 def sign_in(response: web.StreamResponse, token: str, *, secure: bool) -> None:
@@ -193,12 +187,8 @@ def sign_out(response: web.StreamResponse) -> None:
 
 
 def same_token(given: str, token: str) -> bool:
-    """Whether somebody typed the token, in the same time wherever they differ."""
-    return _same(given, token)
-
-
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+    """Whether somebody knows the token or the ticket, in the same time wherever they differ."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
 
 
 def _ticket(token: str) -> str:

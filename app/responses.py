@@ -20,6 +20,7 @@ from app.errors import OUR_FAULT, Problem
 from app.exchange import Explain
 from app.grammar import quoted
 
+OPEN_PATHS = ("/aio", "/plan")  # with everything below them
 PROBLEM_JSON = "application/problem+json; charset=utf-8"  # RFC 9457 section 3
 HTML = "text/html; charset=utf-8"
 CLIENT_CLOSED_REQUEST = 499  # nginx's, for the access log; nobody is left to read it
@@ -27,6 +28,11 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's, for the access log; nobody is left to re
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger("dawdle")
+
+
+def is_open(path: str) -> bool:
+    """Whether the path is one that any page may call, and that says what its caller wanted."""
+    return any(path == open_path or path.startswith(f"{open_path}/") for open_path in OPEN_PATHS)
 
 
 def prefers_html(accept: str) -> bool:
@@ -68,9 +74,10 @@ def json_reply(
     )
 
 
-def text_reply(text: str, *, status: int = 200) -> web.Response:
-    """A plain text reply."""
-    return web.Response(text=text, status=status, headers={"Cache-Control": "no-store"})
+def text_reply(text: str, *, status: int = 200, content_type: str = "text/plain") -> web.Response:
+    """A reply of that text."""
+    headers = {"Cache-Control": "no-store"}
+    return web.Response(text=text, status=status, content_type=content_type, headers=headers)
 
 
 def page(
@@ -100,11 +107,15 @@ def respond(request: web.Request, reply: Reply, suffix: str = "") -> web.Respons
 
 
 def explainer(environment: jinja2.Environment) -> Explain:
-    """Puts problems into words: as RFC 9457 JSON, or as a page for browsers."""
+    """
+    Puts problems of open paths into words: as RFC 9457 JSON, or as a page for browsers.
 
-    def explain(problem: Problem, *, html: bool) -> tuple[str, bytes]:
-        if html:
-            text = environment.get_template("problem.html").render(problem=problem)
+    The policy of those paths forbids a page to load anything, so it links no style and no icon.
+    """
+
+    def explain(problem: Problem, *, accept: str) -> tuple[str, bytes]:
+        if prefers_html(accept):
+            text = environment.get_template("refusal.html").render(problem=problem)
             return HTML, text.encode()
         return PROBLEM_JSON, json_text(problem.document()).encode()
 
@@ -115,13 +126,13 @@ def problem_reply(
     request: web.Request, problem: Problem, *, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """The problem in words that its reader understands."""
-    explain = request.app[keys.EXPLAIN]
-    content_type, body = explain(problem, html=_wants_html(request))
-    response = web.Response(
-        body=body,
-        status=problem.status,
-        headers={"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"},
-    )
+    accept = request.headers.get("Accept", "")
+    if prefers_html(accept) and not is_open(request.path):
+        response = page(request, "problem.html", {"problem": problem}, status=problem.status)
+    else:
+        content_type, body = request.app[keys.EXPLAIN](problem, accept=accept)
+        own = {"Content-Type": content_type, "Cache-Control": "no-store", "Vary": "Accept"}
+        response = web.Response(body=body, status=problem.status, headers=own)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 section 15.5.2 wants one
     response.headers.update(headers or {})
@@ -147,7 +158,7 @@ async def errors_as_problems(request: web.Request, handler: Handler) -> web.Stre
         return problem_reply(request, Problem("not-found", detail))
     except web.HTTPRequestEntityTooLarge:
         limit = request.client_max_size
-        detail = f"the body is larger than {limit} bytes; send less (max_body)"
+        detail = f"the body is larger than {limit} bytes; send less"
         return problem_reply(request, Problem("body-too-large", detail))
     except web.HTTPException:
         raise

@@ -69,7 +69,7 @@ class Runs:
         on_forgotten: Callable[[Run], None] = lambda run: None,
     ) -> None:
         """With *unnamed*, requests that name no run go there instead of to `default-N`."""
-        self._runs: dict[str, Run] = {}  # the newest arrival last
+        self._runs: dict[str, Run] = {}  # the newest arrival last; until then, the newest made
         self._idle_gap_ns = idle_gap_ns
         self._max_keys = max_keys
         self._most = most
@@ -79,20 +79,24 @@ class Runs:
         self._numbers: dict[str, int] = {}  # the highest N given to each prefix
 
     def __iter__(self) -> Iterator[Run]:
-        """The runs, the newest arrival first."""
-        return reversed(list(self._runs.values()))
+        """
+        The runs, the newest arrival first; one without any stands by the moment it was made.
+
+        None may come or go meanwhile.
+        """
+        return reversed(self._runs.values())
 
     def __len__(self) -> int:
         return len(self._runs)
 
     def newest(self, count: int) -> list[Run]:
-        """The runs with the newest arrivals, the newest first."""
+        """The first so many of the runs."""
         return list(islice(self, count))
 
     def get(self, name: str) -> Run | None:
         """The run of that name; `latest` is the one with the newest arrival."""
         if name == "latest":
-            return next(iter(self), None)
+            return next((run for run in self if run.last_arrival_ns is not None), None)
         return self._runs.get(name)
 
     def expect(self, name: str) -> Run:
@@ -195,6 +199,6 @@ class Runs:
 
 def dismiss_all(runs: Iterable[Run], problem: Problem) -> None:
     """Answer everything that waits in these runs with the problem, now."""
-    for run in runs:
+    for run in list(runs):  # whoever is answered may send the next request at once
         for waiting in list(run.waiting):
             waiting.dismiss(problem)

@@ -1,9 +1,12 @@
 """The service: the application with its resources in order, and the process that serves it."""
 
 import asyncio
+import errno
 import gc
 import logging
+import math
 import signal
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -21,7 +24,7 @@ from app.errors import BadValue, Fatal, Problem
 from app.exchange import Desk
 from app.feed import Feed
 from app.journal import Journal
-from app.lane import Hall
+from app.lane import QUIET_S, Hall
 from app.metrics import Metrics
 from app.plan import Limits, Planner
 from app.protection import control_pages_are_ours, harden
@@ -31,12 +34,13 @@ from app.runs import Run, Runs, dismiss_all
 from app.settings import Settings
 from app.store import StoredRun, open_store
 from app.tls import tls_context
-from app.web import ROUTES
+from app.web import LARGEST_BODY, ROUTES
 
 DATABASE = "dawdle.sqlite3"
 MOST_RUNS = 10_000  # whose counters are kept; the longest idle one makes room
 BACKLOG = 4_096  # with aiohttp's 128 a herd waits 1 s for a retransmitted SYN
 FILES_FOR_OURSELVES = 500  # descriptors that no waiting request may take
+FILES_FOR_DATA = 100  # and those that no connection at all may take
 LAST_WORDS_S = 2.0  # for replies that are on their way when the grace is over
 
 # Wildcards are no addresses to call; asyncio's listeners on :: take no IPv4.
@@ -61,7 +65,7 @@ def create_app(
     """
     app = web.Application(
         middlewares=[errors_as_problems, control_pages_are_ours],
-        client_max_size=settings.max_body,
+        client_max_size=LARGEST_BODY,  # of control pages; /aio counts on its own
     )
     app[keys.SETTINGS] = settings
     app[keys.CLOCK] = clock or SystemClock()
@@ -171,14 +175,17 @@ def _restored(settings: Settings) -> Callable[[StoredRun], Run]:
 
 def _max_waiting(settings: Settings) -> int:
     """The setting, or what the limit of open files leaves room for."""
+    return int(max(1, min(settings.max_waiting, _files_left(FILES_FOR_OURSELVES))))
+
+
+def _files_left(others: int) -> float:
+    """How many files and connections may be open beside *others*."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
-        return settings.max_waiting
+        return math.inf
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
-        return settings.max_waiting
-    return max(1, min(settings.max_waiting, files - FILES_FOR_OURSELVES))
+    return math.inf if files == resource.RLIM_INFINITY else files - others
 
 
 async def _wake_viewers(app: web.Application) -> None:
@@ -232,13 +239,19 @@ async def serving(settings: Settings) -> AsyncIterator[Service]:
         app,
         # Without it nobody tells a handler that its client has left.
         handler_cancellation=True,
+        keepalive_timeout=QUIET_S,
         auto_decompress=False,
         access_log=logging.getLogger("dawdle.access") if settings.access_log else None,
         shutdown_timeout=LAST_WORDS_S,
     )
     try:
         await runner.setup()
-        hall = Hall(app[keys.DESK], app[keys.CONNECTIONS], _handlers(runner))
+        hall = Hall(
+            app[keys.DESK],
+            app[keys.CONNECTIONS],
+            _handlers(runner),
+            most=_files_left(FILES_FOR_DATA),
+        )
         # Only aiohttp writes an access log.
         lane = settings.lane and not settings.access_log
         listener = await _listen(hall.lane if lane else hall.handlers, settings, context)
@@ -248,7 +261,7 @@ async def serving(settings: Settings) -> AsyncIterator[Service]:
         await runner.cleanup()
 
 
-def _handlers(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
+def _handlers(runner: web.AppRunner) -> web.Server:
     if runner.server is None:
         raise RuntimeError("the runner is not set up")
     return runner.server
@@ -263,10 +276,19 @@ async def _listen(
             protocols, settings.host, settings.port, backlog=BACKLOG, ssl=context
         )
     except OSError as error:
-        raise Fatal(
-            f"can't listen on {settings.host}:{settings.port}: {error.strerror or error}; "
-            "choose another port, or 0 for any free one"
-        ) from None
+        raise Fatal(_deaf(settings.host, settings.port, error)) from None
+
+
+def _deaf(host: str, port: int, error: OSError) -> str:
+    """Why nothing can be heard there, and what to do."""
+    any_port = "choose another port, or 0 for any free one"
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use; stop what listens there, or {any_port}"
+    # Newer asyncios keep no errno when they could bind none of the addresses.
+    nowhere = (errno.EADDRNOTAVAIL, errno.EINVAL, None)
+    if isinstance(error, socket.gaierror) or error.errno in nowhere:
+        return f"host {host} is no address of this machine; choose another, such as 127.0.0.1"
+    return f"can't listen on {host}:{port}: {error.strerror}; {any_port}"
 
 
 def _url(settings: Settings, listener: asyncio.Server, *, secure: bool) -> str:

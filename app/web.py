@@ -19,7 +19,8 @@ from app.runs import Run
 from app.spans import Span, record
 
 SPANS_SHOWN = 200  # in a page's table and a text timeline; exports have them all
-RUNS_SHOWN = 200
+RUNS_SHOWN = 200  # in the page; the JSON has them all
+LARGEST_BODY = 64 * 1024  # of a control page, which reads but a name or a token
 MESSAGES_APART_S = 0.1  # at most ten a second
 PING_S = 15.0
 WIDTHS = range(40, 401)
@@ -47,13 +48,18 @@ async def home(request: web.Request) -> web.StreamResponse:
 
 async def plan(request: web.Request) -> web.StreamResponse:
     """Plans to come, without waiting."""
-    if is_preflight(request):
-        return preflight(request)
     scale = request.app[keys.SETTINGS].time_scale
     ahead = preview.preview(
         request.app[keys.DESK].planner, request.raw_path.partition("?")[2], time_scale=scale
     )
-    return json_reply(preview.document(ahead))
+    return text_reply(preview.json_text(ahead), content_type="application/json")
+
+
+async def plan_options(request: web.Request) -> web.StreamResponse:
+    """A preflight, or the methods there are."""
+    if is_preflight(request):
+        return preflight(request)
+    return web.Response(status=204, headers={"Allow": "GET, HEAD, OPTIONS"})
 
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -74,7 +80,8 @@ async def list_runs(request: web.Request) -> web.StreamResponse:
     """The runs, the newest arrival first."""
     runs = request.app[keys.RUNS]
     document = {"runs": [run_document(run) for run in runs], "total": len(runs)}
-    return respond(request, Reply("runs.html", document, document), request.match_info["format"])
+    shown = {"runs": list(map(run_document, runs.newest(RUNS_SHOWN))), "total": len(runs)}
+    return respond(request, Reply("runs.html", document, shown), request.match_info["format"])
 
 
 async def make_run(request: web.Request) -> web.StreamResponse:
@@ -87,7 +94,7 @@ async def make_run(request: web.Request) -> web.StreamResponse:
 
 
 async def _prefix(request: web.Request) -> str:
-    """The `name` in the body, or `run`; it must leave room for the number."""
+    """The `name` in the body, or `run`."""
     if not request.can_read_body:
         return "run"
     try:
@@ -100,10 +107,9 @@ async def _prefix(request: web.Request) -> str:
     for other in body.keys() - {"name"}:
         raise Problem("bad-body", f"{grammar.quoted(other)} is unknown; send name alone", other)
     try:
-        grammar.run_name(f"{prefix}-{'9' * 6}")
+        return grammar.run_prefix(prefix)
     except BadValue as error:
         raise Problem("bad-body", f"name: {error}", "name") from None
-    return prefix
 
 
 def _urls(request: web.Request, name: str) -> dict[str, str]:
@@ -177,6 +183,7 @@ async def delete_run(request: web.Request) -> web.StreamResponse:
     """Answer what waits in the run with 503, at once, and forget it."""
     run = request.app[keys.RUNS].expect(request.match_info["run"])
     request.app[keys.RUNS].delete(run)
+    request.app[keys.FEED].wake()
     await request.app[keys.JOURNAL].forget(run.name)
     return web.Response(status=204)
 
@@ -212,7 +219,8 @@ async def run_events(request: web.Request) -> web.StreamResponse:
     The run's spans as they open, change and close: at most ten messages a second.
 
     Resumed after the position in `Last-Event-ID` or `?after=`. Without one, or when it is too
-    old or not ours, a `reset` event with the present state comes first.
+    old or not ours, a `reset` event with the present state comes first. The stream ends with the
+    run, when that is deleted or makes room, and with the service.
     """
     run = request.app[keys.RUNS].expect(request.match_info["run"])
     feed = request.app[keys.FEED]
@@ -225,26 +233,27 @@ async def run_events(request: web.Request) -> web.StreamResponse:
 
 async def _follow(request: web.Request, stream: EventSourceResponse, run: Run, after: str) -> None:
     feed = request.app[keys.FEED]
-    position = await _start(request, stream, run, after)
-    while not feed.closed and stream.is_connected():
-        try:
-            batch = feed.since(position, run.name)
-        except Missed:
-            position = await _reset(request, stream, run)
-            continue
-        position = batch.position
-        if batch.spans:
-            data = json.dumps([record(span) for span in batch.spans])
-            await stream.send(data, event="spans", id=feed.name(position))
-            await asyncio.sleep(MESSAGES_APART_S)
+    while stream.is_connected():
+        is_last = feed.closed or (run.deleted and not run.in_flight)
+        position = await _tell(request, stream, run, after)
+        if is_last:
+            return
+        after = feed.name(position)
+        await asyncio.sleep(MESSAGES_APART_S)  # also when it was about other runs: many may watch
         await feed.wait(position)
 
 
-async def _start(request: web.Request, stream: EventSourceResponse, run: Run, after: str) -> int:
+async def _tell(request: web.Request, stream: EventSourceResponse, run: Run, after: str) -> int:
+    """Send what changed after that event, else the present state; the position that it is of."""
+    feed = request.app[keys.FEED]
     try:
-        return request.app[keys.FEED].find(after)
+        batch = feed.since(feed.find(after), run.name)
     except Missed:
         return await _reset(request, stream, run)
+    if batch.spans:
+        data = json.dumps([record(span) for span in batch.spans])
+        await stream.send(data, event="spans", id=feed.name(batch.position))
+    return batch.position
 
 
 async def _reset(request: web.Request, stream: EventSourceResponse, run: Run) -> int:
@@ -368,13 +377,13 @@ ROUTES = [
     web.route("*", "/aio", aio, expect_handler=go_on),
     web.route("*", "/aio/{profile:.*}", aio, expect_handler=go_on),
     web.get("/plan", plan),
-    web.options("/plan", plan),
+    web.options("/plan", plan_options),
     web.get(r"/runs{format:(?:\.html|\.json)?}", list_runs),
     web.post("/runs", make_run),
     web.get(f"/runs/{RUN}", show_run),
     web.delete(f"/runs/{RUN}", delete_run),
     web.get(f"/runs/{RUN}/spans{{format:(?:\\.jsonl|\\.csv)?}}", export_spans),
-    web.get(f"/runs/{RUN}/events", run_events),
+    web.get(f"/runs/{RUN}/events", run_events, allow_head=False),  # it has no end to wait for
     web.get(f"/runs/{RUN}/check", check_run),
     web.get("/sign-in", show_sign_in),
     web.post("/sign-in", sign_in),

@@ -140,9 +140,9 @@ def make_runs(
     return Runs(idle_gap_ns=idle_gap_ns, max_keys=max_keys, most=most, unnamed=unnamed)
 
 
-def explain(problem: Problem, *, html: bool) -> tuple[str, bytes]:
+def explain(problem: Problem, *, accept: str) -> tuple[str, bytes]:
     """A problem in few words, always as many bytes."""
-    return ("text/html" if html else "text/plain"), problem.code.ljust(PROBLEM_LENGTH).encode()
+    return accept or "text/plain", problem.code.ljust(PROBLEM_LENGTH).encode()
 
 
 class House:

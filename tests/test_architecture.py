@@ -25,13 +25,13 @@ ALLOWED: dict[str, set[str]] = {
     # text -> values, values -> meaning: pure
     "grammar": {"errors"},
     "delays": {"errors", "grammar"},
-    "profiles": {"errors"},
+    "profiles": {"errors", "grammar"},
     "plan": {"errors", "grammar", "delays"},
     "retries": {"spans"},
     "report": {"spans", "retries"},
     "checks": {"errors", "grammar", "spans", "report"},
     "timeline": {"grammar", "spans", "report", "retries"},
-    "formats": {"spans", "report", "retries", "timeline"},
+    "formats": {"spans", "report", "timeline"},
     "bars": {"grammar", "spans", "report", "timeline"},
     "exports": {"spans"},
     "preview": {"errors", "grammar", "plan", "report"},
@@ -57,8 +57,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     "responses": {"errors", "grammar", "exchange", "keys"},
     "protection": {"errors", "grammar", "keys", "reply", "responses"},
-    "aio": {"errors", "grammar", "keys", "exchange", "plan", "responses"},
-    "lane": {"clock", "exchange", "connections", "aio"},
+    "aio": {"errors", "grammar", "keys", "exchange", "plan"},
+    "heads": {"exchange", "aio"},
+    "lane": {"clock", "exchange", "connections", "heads"},
     "web": {
         "errors", "grammar", "assets", "spans", "report", "checks", "timeline", "preview", "runs",
         "feed", "keys", "responses", "protection", "aio", "bars", "exports", "formats",
@@ -69,8 +70,8 @@ ALLOWED: dict[str, set[str]] = {
         "responses", "protection", "lane", "web", "formats",
     },
     # the command line
-    "remote": {"errors"},
-    "runner": {"errors", "grammar", "checks", "settings", "server", "remote"},
+    "remote": {"errors", "grammar"},
+    "runner": {"errors", "grammar", "checks", "timeline", "settings", "server", "remote"},
     "cli": {"errors", "settings", "server", "runner"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -79,6 +80,7 @@ ALLOWED: dict[str, set[str]] = {
 SYNCHRONOUS = ("gate", "runs", "recorder", "plan", "reply", "pacing", "exchange", "spans")
 KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "web", "server"}
 KNOWS_TIME = {"clock"}
+WRITES_TIME = {"formats", "logs"}
 MAKES_RANDOM = {"server"}
 SPEAKS_SQL = {"store"}
 
@@ -147,7 +149,7 @@ def test_only_the_clock_asks_for_the_time(module: str) -> None:
     """Everybody else takes a clock, so that tests need not wait."""
     asks = {"time", "datetime"} & {name.split(".")[0] for name in imports(module)}
 
-    assert bool(asks) <= (module in KNOWS_TIME or module == "formats")
+    assert bool(asks) <= (module in KNOWS_TIME | WRITES_TIME)
 
 
 @pytest.mark.parametrize("module", modules())

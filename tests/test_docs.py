@@ -541,6 +541,9 @@ FIXED: dict[str, tuple[ModuleType, str]] = {
     "spans waiting to be written": (journal, "MOST_PENDING"),
     "bars in a text timeline": (timeline_module, "MOST_ROWS"),
     "spans in a page's table": (web_module, "SPANS_SHOWN"),
+    "runs in a page's table": (web_module, "RUNS_SHOWN"),
+    "bytes in the body of a `POST` that is not to `/aio`": (web_module, "LARGEST_BODY"),
+    "characters of a fresh run's `name`": (grammar, "LONGEST_PREFIX"),
 }
 
 

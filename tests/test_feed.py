@@ -1,6 +1,7 @@
 """The newest changes, for those who watch."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,15 @@ def test_a_position_that_was_never_given_is_missed() -> None:
 
     with pytest.raises(Missed):
         feed.since(1, "demo")
+
+
+def test_what_is_no_change_of_a_span_shows_in_no_batch() -> None:
+    """It takes a place among the changes all the same, so that nobody sleeps through it."""
+    feed, span = make_feed(), make_span(1)
+    publish(feed, span)
+    feed.wake()
+
+    assert Batch((span,), 2) == feed.since(0, "demo")
 
 
 def test_by_default_ten_thousand_changes_are_kept() -> None:
@@ -174,6 +184,19 @@ async def test_who_begins_to_wait_after_a_change_does_not_take_it_from_others() 
     quick.cancel()
 
 
+async def test_everybody_can_be_made_to_look_again() -> None:
+    """Those who wait, and those who only begin to: a run may be gone since they looked."""
+    feed = make_feed()
+    viewer = asyncio.create_task(feed.wait(0))
+    await rounds()
+
+    feed.wake()
+    await rounds()
+
+    assert viewer.done()
+    await asyncio.wait_for(feed.wait(0), 1)
+
+
 async def test_closing_wakes_everybody_for_good() -> None:
     """A service that stops is not held up by viewers, neither old nor new."""
     feed = make_feed()
@@ -241,16 +264,22 @@ def test_a_viewer_that_fails_gives_its_place_back() -> None:
     assert 0 == feed.viewers
 
 
-def test_one_viewer_too_many_is_refused_and_takes_no_place() -> None:
+@pytest.mark.parametrize("most", [1, 2])
+def test_one_viewer_too_many_is_refused_and_takes_no_place(most: int) -> None:
     """Past the limit: 503 with value, rule and remedy; the others stay."""
-    feed = make_feed(most_viewers=2)
+    feed = make_feed(most_viewers=most)
 
-    with feed.watching(), feed.watching():
+    with ExitStack() as views:
+        for _ in range(most):
+            views.enter_context(feed.watching())
         with pytest.raises(Problem) as caught, feed.watching():
             pass
-        assert 2 == feed.viewers
+        assert most == feed.viewers
 
     assert (503, "too-many-viewers") == (caught.value.status, caught.value.code)
-    assert "2 views are open already, as many as may (viewers); close one" == str(caught.value)
+    assert (
+        f"this view would be one more than the limit of {most} (viewers); "
+        "close another, or raise the limit"
+    ) == str(caught.value)
     with feed.watching():
         assert 1 == feed.viewers

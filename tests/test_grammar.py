@@ -156,14 +156,6 @@ def test_a_duration_is_written_in_seconds_when_whole(ns: int, text: str) -> None
     assert text == grammar.duration_text(ns)
 
 
-@pytest.mark.parametrize(
-    ("ns", "shown"), [(0, "0"), (7 * SECOND, "7"), (SECOND // 2, "0.5"), (1_000, "1e-06")]
-)
-def test_whole_seconds_are_an_int(ns: int, shown: str) -> None:
-    """JSON says 7, not 7.0."""
-    assert shown == repr(grammar.seconds(ns))
-
-
 @given(st.integers(0, 10**18), st.sampled_from([1, 1_000, 10**6, 10**9]))
 def test_decimal_text_is_exact_and_plain(ns: int, unit_ns: int) -> None:
     """No exponent, no trailing zeros, nothing lost."""
@@ -437,7 +429,6 @@ def test_an_encoded_query_reads_back(
         ("%61=%C3%A9", [("a", "é")]),
         ("a=é", [("a", "é")]),
         ("a=\udcc3\udca9", [("a", "é")]),  # the bytes of é as a header value has them
-        ("=1", [("", "1")]),
         ("_", []),
         ("_=1&_=2&_x=%ff&%5Fy", []),
     ],
@@ -480,10 +471,11 @@ def test_a_broken_escape_is_refused_by_name(value: str) -> None:
         ("delay=", "delay", "'delay' has no value; give it one or leave it out"),
         ("a=1&b=2&a=1", "a", "'a' is given twice; once is enough"),
         ("a=1&%61=2", "a", "'a' is given twice; once is enough"),
-        ("=", "", "'' has no value"),
+        ("=", None, "'=' has no name; write NAME=VALUE or leave it out"),
+        ("a=1&=5", None, "'=5' has no name; write NAME=VALUE or leave it out"),
     ],
 )
-def test_a_name_stands_once_and_with_a_value(query: str, name: str, rule: str) -> None:
+def test_a_name_stands_once_and_with_a_value(query: str, name: str | None, rule: str) -> None:
     """Else it is refused, and named."""
     with pytest.raises(BadValue) as refusal:
         grammar.pairs(query)

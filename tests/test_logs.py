@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,8 @@ from aiohttp.http_exceptions import BadStatusLine
 
 from app.logs import configure
 from app.settings import Settings
+
+MOMENT = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 log = logging.getLogger("dawdle.test")
 
@@ -35,7 +38,7 @@ def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 
     out, err = capsys.readouterr()
     assert "" == out
-    assert err.endswith(" WARNING dawdle.test: 7 wait\n")
+    assert re.fullmatch(rf"{MOMENT} WARNING dawdle\.test: 7 wait\n", err)
 
 
 def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,8 +52,22 @@ def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert ("ERROR", "dawdle.test", "it\nfailed") == tuple(
         document[name] for name in ("levelname", "name", "message")
     )
-    assert "asctime" in document
+    assert re.fullmatch(MOMENT, document["asctime"])
     assert "ZeroDivisionError" in document["exc_info"]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_moments_are_in_utc_wherever_we_are(
+    capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
+    """ISO 8601 with milliseconds and zone, so that logs of several machines can be merged."""
+    choose(log_format=log_format)
+    record = logging.LogRecord("dawdle", logging.INFO, "", 0, "now", None, None)
+    record.created, record.msecs = 1_700_000_000.25, 250.0
+
+    log.handle(record)
+
+    assert "2023-11-14T22:13:20.250Z" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

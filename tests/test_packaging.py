@@ -1,19 +1,24 @@
 """What is delivered: the wheel, the locks, the container."""
 
+import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import sysconfig
+import threading
 import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+import trustme
 
 import checkout
 
@@ -193,6 +198,62 @@ def test_the_dockerfile_passes_hadolint() -> None:
     assert hadolint is not None
 
     assert "" == run(hadolint, "--no-color", ROOT / "Dockerfile")
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Answers 200 for `/healthz` and nothing else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def healthy(context: ssl.SSLContext | None) -> HTTPServer:
+    """A server on a free port; it does not verify who asks, nor is it known to anybody."""
+    server = HTTPServer(("127.0.0.1", 0), Healthy)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
+
+def check_health(**environ: str) -> int:
+    """The exit status of the container's health check in that environment."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    (command,) = re.findall(r"HEALTHCHECK .*? CMD (\[.*\])", text)
+    _, *arguments = json.loads(command)
+    surroundings = {n: text for n, text in os.environ.items() if not n.startswith("DAWDLE_")}
+    done = subprocess.run(
+        [sys.executable, *arguments], env=surroundings | environ, capture_output=True, check=False
+    )
+    return done.returncode
+
+
+@pytest.mark.parametrize(
+    ("settings", "secure"),
+    [
+        ({}, False),
+        ({"DAWDLE_TLS_SELF_SIGNED": "no"}, False),
+        ({"DAWDLE_TLS_SELF_SIGNED": "On"}, True),
+        ({"DAWDLE_TLS_CERT": "cert.pem", "DAWDLE_TLS_KEY": "key.pem"}, True),
+    ],
+)
+def test_the_container_is_asked_where_it_listens(settings: dict[str, str], secure: bool) -> None:
+    """On the port and by the scheme that its environment sets; once it is gone, it is unhealthy."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if secure else None
+    if context is not None:
+        trustme.CA().issue_cert("localhost").configure_cert(context)
+    with healthy(context) as server:
+        port = str(server.server_port)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            assert 0 == check_health(DAWDLE_PORT=port, **settings)
+        finally:
+            server.shutdown()
+
+    assert 0 != check_health(DAWDLE_PORT=port, **settings)
 
 
 def test_the_container_is_given_time_to_stop() -> None:

@@ -74,9 +74,9 @@ def value(knob: str, text: str) -> object:
 
 
 def test_the_table_of_knobs_is_tested_whole() -> None:
-    """A new knob belongs into the tests of precedence."""
+    """A new knob belongs into the tests of precedence; a profile is but a name for others."""
     assert set(TEXTS) == set(KNOBS)
-    assert set(KNOBS) == set(Knobs.__dataclass_fields__) - {"certain"}
+    assert set(KNOBS) == set(Knobs.__dataclass_fields__) - {"certain"} | {"profile"}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,6 @@ def test_header_beats_query_beats_profile_beats_default(
     for text, present in ((low, in_profile), (middle, in_query), (high, in_header)):
         expected = value(knob, text) if present else expected
     assert expected == getattr(knobs, knob)
-    assert "p" == knobs.profile
 
 
 @pytest.mark.parametrize("knob", ["n", "key", "run"])
@@ -122,7 +121,6 @@ def test_knobs_of_all_sources_come_together(planner: Planner) -> None:
             status=Weighted((200,), ("1",), (1.0,)),
             drip=4,
             size=64,
-            profile="cut",
         )
         == knobs
     )
@@ -137,7 +135,9 @@ def test_the_headers_of_their_own_are_the_knobs(planner: Planner) -> None:
 
 def test_a_header_s_profile_beats_the_path_s(planner: Planner) -> None:
     """`/aio/slow` with `X-Dawdle: profile=cut`."""
-    assert "cut" == planner.read(Asked(header="profile=cut", profile="slow")).profile
+    assert planner.read(Asked("profile=cut")) == planner.read(
+        Asked(header="profile=cut", profile="slow")
+    )
 
 
 def test_nothing_asked_is_the_default(planner: Planner) -> None:
@@ -203,13 +203,25 @@ def test_an_unknown_knob_is_refused_with_the_nearest(
     assert f"'{name}' is not a knob; the nearest is {nearest} " in problem.detail
 
 
-@pytest.mark.parametrize("name", ["fault", "fail", "capacity", "", "é", "x" * 5_000])
-def test_any_unknown_name_has_a_nearest(planner: Planner, name: str) -> None:
-    """However far; and the sentence stays short."""
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("DELAY", "delay"), ("Status", "status"), ("N", "n")]
+)
+def test_a_knob_in_other_letters_is_told_so(planner: Planner, name: str, nearest: str) -> None:
+    """Else nobody sees what is wrong with it."""
+    assert (
+        f"'{name}' is not a knob; the nearest is {nearest} (names are case-sensitive)"
+        == refusal(planner, Asked(f"{name}=1")).detail
+    )
+
+
+@pytest.mark.parametrize("name", ["fault", "capacity", "é", "x" * 5_000])
+def test_a_name_like_no_knob_is_told_them_all(planner: Planner, name: str) -> None:
+    """The nearest is named all the same; and the sentence stays short."""
     problem = refusal(planner, Asked(f"{name}=1"))
 
     assert ("unknown-knob", name) == (problem.code, problem.parameter)
     assert "; the nearest is " in problem.detail
+    assert problem.detail.endswith(f" of {', '.join(KNOBS)}")
     assert len(problem.detail) < 200
 
 
@@ -224,6 +236,7 @@ def test_any_unknown_name_has_a_nearest(planner: Planner, name: str) -> None:
         ),
         (Asked("delay"), "delay", "in the query, 'delay' has no value"),
         (Asked("delay="), "delay", "in the query, 'delay' has no value"),
+        (Asked("=5"), None, "in the query, '=5' has no name; write NAME=VALUE or leave it out"),
         (Asked("key=%ff"), "key", "in the query, '%ff' is not UTF-8"),
         (Asked("key=%zz"), "key", "in the query, '%zz' has a broken % escape"),
         (Asked("&".join(f"a{i}=1" for i in range(33))), None, "more than 32 names"),

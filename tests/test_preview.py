@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.errors import Problem
 from app.plan import Asked, Limits, Ordinal, Plan, Planner, SeededDraws, draw
-from app.preview import Preview, document, preview
+from app.preview import Preview, json_text, preview
 
 SECOND = 1_000_000_000
 LIMITS = Limits(max_delay_ns=300 * SECOND, max_size=1 << 20)
@@ -66,8 +66,8 @@ def test_what_is_drawn_anew_is_refused(planner: Planner) -> None:
 @pytest.mark.parametrize(
     ("query", "code", "parameter", "sentence"),
     [
-        ("n=0", "bad-knob", "n", "n: 0 is out of range; use 1 to 10000"),
-        ("n=10001", "bad-knob", "n", "n: 10001 is out of range; use 1 to 10000"),
+        ("n=0", "bad-knob", "n", "n: 0 is out of range; use 1 to 1000"),
+        ("n=1001", "bad-knob", "n", "n: 1001 is out of range; use 1 to 1000"),
         ("n=x", "bad-knob", "n", "n: 'x' is not a whole number"),
         ("from=-1", "bad-knob", "from", "from: '-1' is not a whole number"),
         (
@@ -95,7 +95,7 @@ def test_a_bad_query_is_refused(
     assert sentence in refused.value.detail
 
 
-@pytest.mark.parametrize("query", ["n=10000&delay=0", "delay=0&from=999999999999999999&n=2"])
+@pytest.mark.parametrize("query", ["n=1000&delay=0", "delay=0&from=999999999999999999&n=2"])
 def test_the_largest_previews(planner: Planner, query: str) -> None:
     """The limits themselves are allowed."""
     assert preview(planner, query, time_scale=1).plans
@@ -145,4 +145,35 @@ def test_a_preview_as_json(planner: Planner) -> None:
         "time_scale": 0.1,
         "concurrency": 2,
         "lower_bound": 0.875,
-    } == json.loads(json.dumps(document(ahead)))
+    } == json.loads(json_text(ahead))
+
+
+def test_a_preview_writes_numbers_as_replies_do(planner: Planner) -> None:
+    """Exact, an int when whole, never with an exponent: `{"delay": 0.00001}`."""
+    ahead = preview(planner, "delay=seq(0.01ms,3s)&n=2&concurrency=2", time_scale=0.00001)
+
+    assert """{
+  "plans": [
+    {"n": 0, "delay": 0.00001, "status": 200},
+    {"n": 1, "delay": 3, "status": 200}
+  ],
+  "total_delay": 3.00001,
+  "longest_delay": 3,
+  "time_scale": 0.00001,
+  "concurrency": 2,
+  "lower_bound": 0.00003
+}
+""" == json_text(ahead)
+
+
+@given(st.lists(st.integers(0, 300 * 10**6), min_size=1, max_size=5), st.floats(0, 10))
+def test_any_preview_is_json(microseconds: list[int], time_scale: float) -> None:
+    """Its numbers read back as what they were."""
+    plans = tuple(Plan(each * 1_000) for each in microseconds)
+
+    document = json.loads(json_text(Preview(7, 3, time_scale, plans)))
+
+    assert time_scale == document["time_scale"]
+    assert [(7 + place, each / 10**6) for place, each in enumerate(microseconds)] == [
+        (plan["n"], plan["delay"]) for plan in document["plans"]
+    ]

@@ -20,12 +20,14 @@ from app.responses import (
     Handler,
     errors_as_problems,
     explainer,
+    is_open,
     json_text,
     prefers_html,
     problem_reply,
     text_reply,
 )
-from tests.service import BROWSER, Client
+from app.web import LARGEST_BODY
+from tests.service import BROWSER, Client, Start
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,27 @@ async def test_refusal_is_a_problem_for_programs_and_a_page_for_people(
     assert (status == 405) == ("Allow" in program.headers) == ("Allow" in person.headers)
 
 
+@pytest.mark.parametrize("path", ["/plan?n=0", "/aio?delay=nan", "/aio/nobody"])
+async def test_refusal_of_an_open_path_is_a_page_that_loads_nothing(
+    client: Client, path: str
+) -> None:
+    """Its policy forbids styles and icons, and a browser would say so in its console."""
+    answer = await client.get(path, headers=BROWSER)
+
+    page = await answer.text()
+    assert "text/html" == answer.content_type
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "<h1" in page
+    assert "<link" not in page
+
+
+async def test_refusal_of_a_control_page_looks_like_one(client: Client) -> None:
+    """With its style, which the policy of those pages allows."""
+    page = await (await client.get("/runs/nobody", headers=BROWSER)).text()
+
+    assert '<link rel="stylesheet" href="/static/app.css">' in page
+
+
 async def test_text_of_a_client_is_escaped_in_a_page(client: Client) -> None:
     """No markup of a client's becomes ours."""
     answer = await client.get("/<script>alert(1)<", headers=BROWSER)
@@ -202,7 +225,39 @@ async def test_redirect_passes(serving: Serving) -> None:
 
 async def test_body_past_the_limit_is_a_problem(client: Client) -> None:
     """The framework's own refusal speaks as ours do."""
-    answer = await client.post("/runs", data=io.BytesIO(b" " * (1024 * 1024 + 1)))
+    answer = await client.post("/runs", data=io.BytesIO(b" " * (LARGEST_BODY + 1)))
 
     assert (413, "application/problem+json") == (answer.status, answer.content_type)
-    assert "1048576 bytes" in (await answer.json())["detail"]
+    assert "the body is larger than 65536 bytes; send less" == (await answer.json())["detail"]
+
+
+@pytest.mark.parametrize("max_body", ["0", "1m"])
+async def test_body_of_a_control_page_is_bounded_whatever_aio_takes(
+    start: Start, max_body: str
+) -> None:
+    """`max_body` is for `/aio`; with 0, the framework would take bodies of any length."""
+    client = await start(max_body=max_body)
+
+    assert [201, 413] == [
+        (await client.post("/runs", data=b"{}".ljust(length))).status
+        for length in (LARGEST_BODY, LARGEST_BODY + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "opened"),
+    [
+        ("/aio", True),
+        ("/aio/", True),
+        ("/aio/x", True),
+        ("/plan", True),
+        ("/aiox", False),
+        ("/planet", False),
+        ("/", False),
+        ("/runs", False),
+        ("/AIO", False),
+    ],
+)
+def test_only_aio_and_plan_are_open(path: str, opened: bool) -> None:
+    """And what is below them; a name that begins alike is not."""
+    assert opened == is_open(path)

@@ -112,9 +112,24 @@ def test_latest_is_the_run_with_the_newest_arrival() -> None:
     assert ["old", "new"] == names(runs)
 
 
-def test_there_is_no_latest_among_no_runs() -> None:
-    """Nothing arrived yet."""
+def test_a_run_without_an_arrival_is_not_the_latest() -> None:
+    """It was made last and stands first in the list, but nothing has come to it yet."""
     runs = make_runs()
+    used = runs.named("used", BEGIN)
+    runs.arrived(used, BEGIN + 1)
+    runs.fresh("made", BEGIN + 2)
+    runs.fresh("made", BEGIN + 3)
+
+    assert used is runs.expect("latest")
+    assert ["made-2", "made-1", "used"] == names(runs)
+
+
+@pytest.mark.parametrize("made", [0, 1])
+def test_there_is_no_latest_before_the_first_arrival(made: int) -> None:
+    """However many runs were made."""
+    runs = make_runs()
+    for _ in range(made):
+        runs.fresh("made", BEGIN)
 
     assert runs.get("latest") is None
     with pytest.raises(Problem):
@@ -131,16 +146,17 @@ def test_the_newest_runs_come_first(count: int, expected: list[str]) -> None:
     assert expected == [run.name for run in runs.newest(count)]
 
 
-def test_runs_may_come_and_go_while_one_looks_at_them() -> None:
-    """Iterating is over the runs of that moment."""
+def test_runs_may_not_come_or_go_while_one_looks_at_them() -> None:
+    """Nobody who looks at the first few gets a copy of ten thousand."""
     runs = make_runs()
     for name in "abc":
         runs.named(name, BEGIN)
 
-    for run in runs:
-        runs.delete(run)
+    looking = iter(runs)
+    runs.delete(next(looking))
 
-    assert 0 == len(runs)
+    with pytest.raises(RuntimeError):
+        next(looking)
 
 
 # --- those who name none -------------------------------------------------------------------------
@@ -477,3 +493,19 @@ def test_everything_that_waits_can_be_dismissed_at_once() -> None:
     dismiss_all(runs, problem)
 
     assert [[problem]] * 3 == [waiter.problems for waiter in waiters]
+
+
+def test_who_is_dismissed_may_send_the_next_request_at_once() -> None:
+    """And with it make a run while we go through them."""
+    runs = make_runs()
+
+    class Eager(Waiter):
+        def dismiss(self, problem: Problem) -> None:
+            super().dismiss(problem)
+            runs.named("next", BEGIN)
+
+    eager = [Eager(runs.named(name, BEGIN)) for name in "ab"]
+
+    dismiss_all(runs, Problem("shutting-down", "the server stopped"))
+
+    assert [1, 1] == [len(waiter.problems) for waiter in eager]

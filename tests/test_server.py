@@ -227,11 +227,26 @@ async def test_port_that_is_taken_is_fatal(tmp_path: Path) -> None:
     """One sentence, with what to do; nothing keeps running."""
     async with serving(choose(tmp_path / "a")) as service:
         port = service.url.rpartition(":")[2]
-        with pytest.raises(
-            Fatal, match=rf"can't listen on 127\.0\.0\.1:{port}: .+; choose another"
-        ):
+        with pytest.raises(Fatal) as refusal:
             async with serving(choose(tmp_path / "b", port=port)):
                 pass
+
+    assert (
+        f"port {port} is in use; stop what listens there, "
+        "or choose another port, or 0 for any free one"
+    ) == str(refusal.value)
+
+
+@pytest.mark.parametrize("host", ["300.1.1.1", "192.0.2.1", "host.invalid"])
+async def test_host_that_is_not_here_is_fatal(tmp_path: Path, host: str) -> None:
+    """No name, no address, or none of this machine: another port would not help."""
+    with pytest.raises(Fatal) as refusal:
+        async with serving(choose(tmp_path, host=host)):
+            pass
+
+    assert (f"host {host} is no address of this machine; choose another, such as 127.0.0.1") == str(
+        refusal.value
+    )
 
 
 async def test_data_folder_that_cannot_be_used_is_fatal(tmp_path: Path) -> None:

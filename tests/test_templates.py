@@ -137,6 +137,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "empty run": ("run.html", run_context([])),
     "sign in": ("sign_in.html", {"refused": False}),
     "refused": ("sign_in.html", {"refused": True}),
+    "refusal": ("refusal.html", {"problem": PROBLEMS[0]}),
 } | {f"problem {one.code}": ("problem.html", {"problem": one}) for one in PROBLEMS}
 
 HOSTILE_PAGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -245,6 +246,15 @@ def test_page_obeys_the_policy(page: Page) -> None:
 
     assert [] == page.all("script", "style", "iframe", "object", "embed", "base")
     assert [] == [name for name in names if name == "style" or name.startswith("on")]
+
+
+def test_refusal_loads_nothing() -> None:
+    """It stands where the policy forbids all, and browsers complain of what they can't have."""
+    refusal = Page(render(*PAGES["refusal"]))
+
+    assert [] == refusal.all("link", "script", "img")
+    assert [] == refusal.values("src")
+    assert text("refusal") == text("problem bad-knob")
 
 
 def test_page_loads_and_links_only_what_is_ours(page: Page) -> None:

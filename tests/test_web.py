@@ -4,10 +4,12 @@ import asyncio
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from aiohttp import ClientResponse
@@ -15,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app import feed as feeds
-from app import keys
+from app import keys, web
 from app.checks import NAMES
 from app.spans import FIELDS
+from app.web import RUNS_SHOWN
 from tests.service import (
     BROWSER,
     CLOSE,
@@ -31,6 +34,7 @@ from tests.service import (
     until_waiting,
 )
 
+LONG_S = 300.0  # longer than any test
 JSON = {"Accept": "application/json"}
 
 
@@ -99,7 +103,7 @@ async def test_plan_advances_nothing_and_records_nothing(client: Client) -> None
         ("delay=1-2", "seed"),
         ("status=200,503&delay=1", "seed"),
         ("seed=1&n=0", "n"),
-        ("seed=1&n=10001", "n"),
+        ("seed=1&n=1001", "n"),
         ("seed=1&n=x", "n"),
         ("seed=1&from=-1", "from"),
         ("seed=1&concurrency=0", "concurrency"),
@@ -118,6 +122,26 @@ async def test_plan_that_cannot_be_foretold_is_refused(
     assert (400, parameter) == (answer.status, (await answer.json())["parameter"])
 
 
+async def test_plan_writes_numbers_as_replies_do(client: Client) -> None:
+    """A delay of ten microseconds has no exponent in either."""
+    plan = await (await client.get("/plan?delay=0.00001&n=1")).text()
+    reply = await (await client.get("/aio?delay=0.00001")).text()
+
+    assert '{"delay": 0.00001}' == reply
+    assert '"delay": 0.00001,' in plan
+    assert not re.search(r"[0-9]e-", plan)
+
+
+async def test_plan_says_which_methods_it_has(client: Client) -> None:
+    """To `OPTIONS` that is no preflight: RFC 9110 section 9.3.7."""
+    plain = await client.options("/plan")
+    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
+    preflight = await client.options("/plan", headers=asked)
+
+    assert (204, "GET, HEAD, OPTIONS") == (plain.status, plain.headers["Allow"])
+    assert (204, "GET") == (preflight.status, preflight.headers["Access-Control-Allow-Methods"])
+
+
 # --- making and listing runs ---------------------------------------------------------------------
 
 
@@ -129,6 +153,7 @@ async def test_plan_that_cannot_be_foretold_is_refused(
         (b'{"name": "ci"}', "ci-1"),
         (b'{"name": "a.b_c~d-e"}', "a.b_c~d-e-1"),
         (b' {"name":\n"ci"}\n', "ci-1"),
+        (b'{"name": "%s"}' % (b"x" * 57), f"{'x' * 57}-1"),
     ],
 )
 async def test_fresh_run_says_where_to_find_what(client: Client, body: bytes, name: str) -> None:
@@ -166,7 +191,7 @@ async def test_fresh_runs_are_numbered_by_name(client: Client) -> None:
     [
         (b"no JSON", None),
         (b"\xff\xfe", None),
-        (b"[" * 100_000, None),
+        (b"[" * 50_000, None),
         (b"null", "name"),
         (b'["ci"]', "name"),
         (b'{"name": 7}', "name"),
@@ -190,6 +215,16 @@ async def test_body_that_names_no_run_is_refused(
     assert parameter == (await answer.json()).get("parameter")
 
 
+@pytest.mark.parametrize("name", ["a b", "x" * 58])
+async def test_name_that_no_run_can_have_is_shown_as_it_was_sent(client: Client, name: str) -> None:
+    """With the limit that holds for it, and not for what we would make of it."""
+    answer = await client.post("/runs", json={"name": name})
+
+    assert (await answer.json())["detail"].startswith(
+        f"name: '{name}' can't begin the name of a run; use 1 to 57 letters"
+    )
+
+
 async def test_body_in_no_known_charset_is_refused(client: Client) -> None:
     """Not our fault, and not a 500."""
     headers = {"Content-Type": "application/json; charset=klingon"}
@@ -198,17 +233,32 @@ async def test_body_in_no_known_charset_is_refused(client: Client) -> None:
 
 
 async def test_runs_are_listed_with_the_newest_arrival_first(client: Client) -> None:
-    """A run that only was made has no arrival yet."""
+    """A run that only was made has no arrival yet, and stands by the moment of its making."""
     await client.post("/runs", json={"name": "made"})
     for run in ("a", "b", "a"):
         await client.get(f"/aio?delay=0&run={run}")
+    await client.post("/runs", json={"name": "made"})
 
     document = await (await client.get("/runs")).json()
 
-    assert 3 == document["total"]
-    assert [("a", 2), ("b", 1), ("made-1", 0)] == [
+    assert 4 == document["total"]
+    assert [("made-2", 0), ("a", 2), ("b", 1), ("made-1", 0)] == [
         (run["name"], run["requests"]) for run in document["runs"]
     ]
+
+
+async def test_page_of_runs_is_cut_and_says_so(client: Client) -> None:
+    """The JSON has them all."""
+    runs = app_of(client)[keys.RUNS]
+    for _ in range(RUNS_SHOWN + 1):
+        runs.fresh("made", 1)
+
+    page = await (await client.get("/runs", headers=BROWSER)).text()
+    document = await (await client.get("/runs")).json()
+
+    assert RUNS_SHOWN == page.count('href="/runs/made-')
+    assert f"The first {RUNS_SHOWN} of {RUNS_SHOWN + 1};" in page
+    assert (RUNS_SHOWN + 1, RUNS_SHOWN + 1) == (document["total"], len(document["runs"]))
 
 
 @pytest.mark.parametrize(
@@ -271,6 +321,7 @@ async def test_latest_is_the_run_with_the_newest_arrival(client: Client) -> None
     assert 404 == (await client.get("/runs/latest")).status
     for run in ("a", "b", "a"):
         await client.get(f"/aio?delay=0&run={run}")
+    await client.post("/runs")
 
     assert "a" == (await (await client.get("/runs/latest")).json())["run"]
 
@@ -511,6 +562,71 @@ async def test_viewers_past_the_limit_are_refused(start: Start) -> None:
 
     assert 503 == refused.status
     assert "(viewers)" in (await refused.json())["detail"]
+
+
+async def test_event_stream_tells_how_a_deleted_run_ended_and_ends(patient: Client) -> None:
+    """Nothing more can come; what waited is seen to be answered."""
+    waiting = await waits(patient, 2)
+
+    async with watching(patient, "/runs/ci/events") as events:
+        await anext(events)
+        await patient.delete("/runs/ci")
+        rest = [event async for event in events]
+
+    last = {span["id"]: span["outcome"] for event in rest for span in event.data}
+    assert ["rejected", "rejected"] == list(last.values())
+    await asyncio.gather(*waiting)
+
+
+async def test_event_stream_of_a_deleted_run_in_which_nothing_waits_ends(client: Client) -> None:
+    """Although none of its spans changes by that."""
+    await client.post("/runs")
+
+    async with watching(client, "/runs/run-1/events") as events:
+        await anext(events)
+        await client.delete("/runs/run-1")
+
+        assert [] == [event async for event in events]
+
+
+async def test_event_stream_of_a_run_that_made_room_ends(client: Client) -> None:
+    """With the next that happens anywhere."""
+    await client.post("/runs")
+
+    async with watching(client, "/runs/run-1/events") as events:
+        await anext(events)
+        app_of(client)[keys.RUNS].forget("run-1")
+        await client.get("/aio?delay=0&run=other")
+
+        assert [] == [event async for event in events]
+
+
+async def test_viewer_of_a_quiet_run_is_woken_seldom(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However busy the others are: it rests after each look, not only after each message."""
+    monkeypatch.setattr(web, "MESSAGES_APART_S", LONG_S)
+    feed = app_of(client)[keys.FEED]
+    await client.post("/runs")
+    since = Mock(wraps=feed.since)
+    monkeypatch.setattr(feed, "since", since)
+
+    here = feed.here
+    async with watching(client, f"/runs/run-1/events?after={here}"):
+        for _ in range(20):
+            await client.get("/aio?delay=0&run=other")
+
+        assert 1 == since.call_count
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST"])
+async def test_events_can_only_be_had(client: Client, method: str) -> None:
+    """Also the head alone would never end; a refusal says what there is, and nothing else."""
+    await client.post("/runs")
+
+    answer = await client.request(method, "/runs/run-1/events")
+
+    assert (405, "GET") == (answer.status, answer.headers["Allow"])
 
 
 async def test_event_stream_ends_when_the_service_stops(client: Client) -> None:

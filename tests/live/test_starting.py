@@ -112,13 +112,13 @@ def sentence(folder: Path, *arguments: str, **environ: str) -> str:
 
 
 def test_port_in_use_is_a_sentence(start: Start, tmp_path: Path) -> None:
-    """The address is named, and what to do about it."""
+    """The port is named, and what to do about it."""
     server = start()
 
     said = sentence(tmp_path, "serve", "--port", str(server.port), "--data", "other")
 
-    assert said.startswith(f"can't listen on 127.0.0.1:{server.port}: ")
-    assert said.endswith("; choose another port, or 0 for any free one")
+    assert said.startswith(f"port {server.port} is in use; ")
+    assert said.endswith("choose another port, or 0 for any free one")
 
 
 def test_data_folder_of_another_server_is_a_sentence(start: Start, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_data_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
         (["--profiles", "nope.toml"], "profiles nope.toml can't be read: "),
         (["--config", "nope.toml"], "--config nope.toml: there is no such file"),
         (["--tls-cert", "nope.pem", "--tls-key", "nope.pem"], "tls_cert nope.pem and "),
-        (["--host", "host.invalid"], "can't listen on host.invalid:0: "),
+        (["--host", "host.invalid"], "host host.invalid is no address of this machine"),
         (["--dealy", "1"], "no such option"),
         (["surplus"], "got unexpected extra argument"),
     ],
