@@ -1,21 +1,34 @@
 """
 The client: as little as a connection can be, so that it measures the server and not itself.
 
-A request is stamped just before it is written and a reply when its last byte is read, so whatever
-the client itself is late counts as the server's lateness.
+Linux only. A request is stamped just before the system call that sends it. A reply is stamped by
+the kernel when its last bytes arrive at the client's socket, so that a client that is behind with
+reading, as after a herd, does not count as a late server.
 """
 
-import asyncio
+import select
+import socket
+import struct
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
-CONNECTING = 200  # at once: enough to be quick, few enough for any queue of a listening socket
-PACE_S = 0.001  # the finest step of uvloop's timers
+SECOND_NS = 1_000_000_000
+CONNECTING = 100  # at once, and then a pause: the queue of a listening socket never gets long
+CONNECTING_PAUSE_S = 0.015
+PACE_S = 0.001  # the finest step of epoll_wait(2)
 
 GOOD = b"HTTP/1.1 200 "
-LAST_BYTE = b"}"  # of every body here, and in no header
+# Of a JSON object, of one with a line end, of a chunked body; of no header here.
+ENDS = (b"}", b"}\n", b"\r\n0\r\n\r\n")
+
+SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python's socket has no name for it
+TIMESPEC = struct.Struct("qq")  # seconds, nanoseconds
+
+
+class Failed(Exception):
+    """What was to be measured did not work; the text says what."""
 
 
 class Address(NamedTuple):
@@ -24,130 +37,152 @@ class Address(NamedTuple):
     host: str
     port: int
 
-    def get(self, query: str) -> bytes:
-        """The bytes of a GET of `/aio`."""
-        return f"GET /aio?{query} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n\r\n".encode()
+    def get(self, target: str) -> bytes:
+        """The bytes of a GET."""
+        return f"GET {target} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n\r\n".encode()
 
 
-class Tally:
-    """What came of a load; `done` is set by the *expected*-th good reply, or by a failure."""
-
-    def __init__(self, expected: int | None = None) -> None:
-        self.done = asyncio.Event()
-        self.replies = 0
-        self.lateness_ns: list[int] = []
-        self.failures: list[str] = []
-        self._expected = expected
-
-    def replied(self) -> None:
-        """Count a good reply."""
-        self.replies += 1
-        if self.replies == self._expected:
-            self.done.set()
-
-    def failed(self, why: str) -> None:
-        """Note a request that got none; there is nothing to measure any more."""
-        self.failures.append(why)
-        self.done.set()
-
-
-class Connection(asyncio.Protocol):
+class Connection:
     """A keep-alive connection that sends one and the same request."""
 
-    __slots__ = ("_received", "_request", "_tally", "_transport")
+    __slots__ = ("_received", "_request", "socket")
 
-    def __init__(self, request: bytes, tally: Tally) -> None:
+    socket: socket.socket
+
+    def __init__(self, request: bytes) -> None:
         self._request = request
-        self._tally = tally
         self._received = b""
-        self._transport: asyncio.Transport | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not derived from it
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._transport is not None:
-            self._tally.failed(f"the server closed the connection ({exc})")
+    def open(self, address: Address) -> None:
+        """Connect; the first thing to do."""
+        self.socket = socket.create_connection(address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
 
     def send(self) -> None:
-        """Send the request, if the connection is open."""
-        if self._transport is not None:
-            self._received = b""
-            self._transport.write(self._request)
+        """Send the request; it is small and goes whole."""
+        self._received = b""
+        self.socket.send(self._request)
 
-    def data_received(self, data: bytes) -> None:
+    def read(self) -> bool:
+        """
+        Read what is there; whether that was the end of a reply.
+
+        Raises:
+            Failed: the reply is no 200, or the connection was closed.
+        """
+        data = self._receive()
         self._received += data
-        if not self._received.endswith(LAST_BYTE):
-            return
-        if self._received.startswith(GOOD):
-            self.replied()
-        else:
-            self._tally.failed(self._received.partition(b"\r\n")[0].decode("latin-1"))
-            self.close()
+        if not data:
+            raise Failed("the server closed a connection")
+        if not self._received.endswith(ENDS):
+            return False
+        if not self._received.startswith(GOOD):
+            raise Failed(self._received.partition(b"\r\n")[0].decode("latin-1"))
+        self.replied()
+        return True
 
     def replied(self) -> None:
         """The whole reply is here."""
-        self._tally.replied()
 
-    def close(self) -> None:
-        """Leave; what happens to the connection afterwards is no failure."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.close()
-
-
-class Waiter(Connection):
-    """Sends once, when told, and notes how late the reply is."""
-
-    __slots__ = ("_delay_ns", "_sent_ns")
-
-    def __init__(self, request: bytes, tally: Tally, delay_ns: int) -> None:
-        super().__init__(request, tally)
-        self._delay_ns = delay_ns
-        self._sent_ns = 0
-
-    def send(self) -> None:
-        self._sent_ns = time.monotonic_ns()
-        super().send()
-
-    def replied(self) -> None:
-        self._tally.lateness_ns.append(time.monotonic_ns() - self._sent_ns - self._delay_ns)
-        super().replied()
+    def _receive(self) -> bytes:
+        return self.socket.recv(4_096)
 
 
 class Looper(Connection):
-    """Sends again as soon as it is answered, until the tally is done: a closed loop."""
+    """Sends again as soon as it is answered: a closed loop."""
 
     __slots__ = ()
 
     def replied(self) -> None:
-        super().replied()
-        if not self._tally.done.is_set():
-            self.send()
+        self.send()
 
 
-@asynccontextmanager
-async def connected(address: Address, connections: Sequence[Connection]) -> AsyncIterator[None]:
-    """The connections, all open at the beginning of the block and closed at its end."""
+class Waiter(Connection):
+    """Sends once, when told, and knows how late the reply was."""
+
+    __slots__ = ("_delay_ns", "_received_ns", "_sent_ns", "lateness_ns")
+
+    def __init__(self, request: bytes, delay_ns: int) -> None:
+        super().__init__(request)
+        self._delay_ns = delay_ns
+        self._sent_ns = self._received_ns = self.lateness_ns = 0
+
+    def open(self, address: Address) -> None:
+        super().open(address)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+
+    def send(self) -> None:
+        self._sent_ns = time.time_ns()  # the clock that the kernel stamps with
+        super().send()
+
+    def replied(self) -> None:
+        self.lateness_ns = self._received_ns - self._sent_ns - self._delay_ns
+
+    def _receive(self) -> bytes:
+        data, stamps, _, _ = self.socket.recvmsg(4_096, socket.CMSG_SPACE(TIMESPEC.size))
+        if stamps:
+            seconds, nanoseconds = TIMESPEC.unpack(stamps[0][2])
+            self._received_ns = seconds * SECOND_NS + nanoseconds
+        return data
+
+
+class Crowd:
+    """Open connections to one server; `replies` is how many good ones they got so far."""
+
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        self.replies = 0
+        self._connections = {each.socket.fileno(): each for each in connections}
+        self._epoll = select.epoll()
+        for descriptor in self._connections:
+            self._epoll.register(descriptor, select.EPOLLIN)
+
+    def close(self) -> None:
+        """Leave, whatever is still to come."""
+        self._epoll.close()
+        for connection in self._connections.values():
+            connection.socket.close()
+
+    def send(self, over_s: float = 0.0) -> float:
+        """Send everybody's request, spread evenly over so many seconds; how many it took."""
+        begun, step_s = time.monotonic(), over_s / len(self._connections)
+        for place, connection in enumerate(self._connections.values()):
+            while (rest_s := begun + place * step_s - time.monotonic()) > 0:
+                self._read(min(rest_s, PACE_S))
+            connection.send()
+        return time.monotonic() - begun
+
+    def receive(self, seconds: float, most: float = float("inf")) -> None:
+        """Read replies for so long, or until there are *most* in all."""
+        end = time.monotonic() + seconds
+        while self.replies < most and (rest_s := end - time.monotonic()) > 0:
+            self._read(rest_s)
+
+    def _read(self, patience_s: float) -> None:
+        try:
+            for descriptor, _ in self._epoll.poll(patience_s):
+                self.replies += self._connections[descriptor].read()
+        except OSError as error:
+            raise Failed(f"a connection broke after {self.replies} replies: {error}") from error
+
+
+@contextmanager
+def connected(address: Address, connections: Sequence[Connection]) -> Iterator[Crowd]:
+    """
+    The connections, all open for the length of the block.
+
+    Raises:
+        Failed: one could not be opened.
+    """
+    for place, connection in enumerate(connections, 1):
+        try:
+            connection.open(address)
+        except OSError as error:
+            raise Failed(f"connection {place} could not be opened: {error}") from error
+        if place % CONNECTING == 0:
+            time.sleep(CONNECTING_PAUSE_S)
+    crowd = Crowd(connections)
     try:
-        for first in range(0, len(connections), CONNECTING):
-            batch = connections[first : first + CONNECTING]
-            await asyncio.gather(*(_open(address, each) for each in batch))
-        yield
+        yield crowd
     finally:
-        for connection in connections:
-            connection.close()
-
-
-async def _open(address: Address, connection: Connection) -> None:
-    await asyncio.get_running_loop().create_connection(lambda: connection, *address)
-
-
-async def send_evenly(connections: Sequence[Connection], over_s: float) -> None:
-    """Send each one's request, spread evenly over *over_s* seconds."""
-    begun = time.monotonic()
-    for place, connection in enumerate(connections):
-        rest_s = begun + place / len(connections) * over_s - time.monotonic()
-        if rest_s > 0:
-            await asyncio.sleep(max(rest_s, PACE_S))
-        connection.send()
+        crowd.close()

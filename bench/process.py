@@ -1,103 +1,155 @@
-"""A server in a process of its own, pinned to a core, and what Linux says it uses."""
+"""
+A server in a process of its own, pinned to a core, and what it uses.
+
+Linux only: memory and CPU come from its /proc, and a process is pinned by its scheduler.
+"""
 
 import os
 import re
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.load import Address
+from bench.load import Address, Failed
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PROC = Path("/proc")
-ENDING_S = 10.0
-
-
-class Failed(Exception):
-    """What was to be measured did not work; the text says what."""
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+STARTING_S, ENDING_S = 20.0, 10.0
+LOOKING_EVERY_S = 0.01
 
 
 class Server:
-    """A process that listens at `address`."""
+    """A process that listens at `address`, with the processes that it started."""
 
     def __init__(self, pid: int, address: Address) -> None:
         self.address = address
-        self._files = PROC / str(pid)
+        self._pid = pid
 
     def cpu_s(self) -> float:
-        """User and system time of all its threads so far, in steps of 10 ms."""
-        # utime and stime of proc_pid_stat(5); the name before them may hold blanks.
-        fields = (self._files / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time of all threads so far, in steps of 10 ms."""
+        return sum(map(_ticks, _family(self._pid))) / TICKS_PER_S
 
     def memory_bytes(self) -> int:
         """
-        The anonymous part of its proportional set size, the only one that grows with requests.
+        The anonymous part of the proportional set size, the only one that grows with requests.
 
         The rest is libraries shared with every other Python, and moves as those come and go.
         """
-        rollup = (self._files / "smaps_rollup").read_text()
-        return 1_024 * sum(map(int, re.findall(r"^Pss_Anon: +(\d+) kB$", rollup, re.MULTILINE)))
+        return sum(map(_anonymous_bytes, _family(self._pid)))
 
 
-def machine_busy_s() -> float:
+def _family(pid: int) -> Iterator[Path]:
+    """The folders of a process and of all that it started."""
+    folder = PROC / str(pid)
+    yield folder
+    for child in (folder / "task" / str(pid) / "children").read_text().split():
+        yield from _family(int(child))
+
+
+def _ticks(process: Path) -> int:
+    # utime and stime of proc_pid_stat(5); the name before them may hold blanks.
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _anonymous_bytes(process: Path) -> int:
+    rollup = (process / "smaps_rollup").read_text()
+    return 1_024 * sum(map(int, re.findall(r"^Pss_Anon: +(\d+) kB$", rollup, re.MULTILINE)))
+
+
+class Usage:
+    """What was used of the machine since the making of this."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._begun = self._now()
+
+    def _now(self) -> tuple[float, float, float, float]:
+        return time.monotonic(), _machine_busy_s(), self._server.cpu_s(), time.process_time()
+
+    def _passed(self) -> tuple[float, ...]:
+        return tuple(now - then for now, then in zip(self._now(), self._begun, strict=True))
+
+    def server_s(self) -> float:
+        """CPU seconds of the server."""
+        return self._passed()[2]
+
+    def others_busy(self) -> float:
+        """How many cores were busy with neither the server nor us."""
+        elapsed_s, machine_s, server_s, client_s = self._passed()
+        return max(0.0, machine_s - server_s - client_s) / elapsed_s
+
+
+def _machine_busy_s() -> float:
     """Seconds that all cores together were busy since the start, whoever kept them so."""
     # The first line of proc_stat(5): user nice system idle iowait irq softirq steal ...
     ticks = [int(field) for field in (PROC / "stat").read_text().split(maxsplit=9)[1:9]]
-    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+    return (sum(ticks) - ticks[3] - ticks[4]) / TICKS_PER_S
 
 
-def pin(pid: int, core: int) -> None:
-    """Keep a process (0: this one) on one core."""
+def pin(core: int) -> None:
+    """Keep this process on one core, where there is such a core."""
     if core in range(os.cpu_count() or 1):
-        os.sched_setaffinity(pid, {core})
+        os.sched_setaffinity(0, {core})
 
 
 @contextmanager
-def serving(*module: str, core: int) -> Iterator[Server]:
+def serving(command: Sequence[str], *, core: int) -> Iterator[Server]:
     """
-    `python -m MODULE...` in an empty folder, from its announcement to the end of the block.
+    The command in an empty folder, from the announcement of its address to the end of the block.
 
     Raises:
-        Failed: it announced no address.
+        Failed: it announced none.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        log = Path(folder, "stderr")
-        with log.open("wb") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *module],
-                cwd=folder,  # where no dawdle.toml is
-                env=_environment(),
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
+        log = Path(folder, "log")
+        process = _started(command, folder=folder, log=log, core=core)
         try:
-            pin(process.pid, core)
             yield Server(process.pid, _announced(process, log))
         finally:
             _end(process)
 
 
-def _environment() -> dict[str, str]:
+def _started(
+    command: Sequence[str], *, folder: str, log: Path, core: int
+) -> subprocess.Popen[bytes]:
+    ours = os.sched_getaffinity(0)
+    pin(core)  # inherited by the server and all its threads, which could not be pinned later
+    try:
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                command,
+                cwd=folder,  # where no dawdle.toml is
+                env=_environment(os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+    finally:
+        os.sched_setaffinity(0, ours)
+
+
+def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     """Ours, without Dawdle's settings."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("DAWDLE_")}
-    return kept | {"PYTHONPATH": str(CHECKOUT)}
+    kept = {name: text for name, text in ours.items() if not name.startswith("DAWDLE_")}
+    return kept | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
 
 
-def _announced(process: subprocess.Popen[str], log: Path) -> Address:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    found = re.search(r"http://([0-9.]+):(\d+)", line)
-    if found is None:
-        raise Failed(f"the server did not start: {line}{log.read_text()}")
-    return Address(found[1], int(found[2]))
+def _announced(process: subprocess.Popen[bytes], log: Path) -> Address:
+    """The first address in what it says."""
+    end = time.monotonic() + STARTING_S
+    while process.poll() is None and time.monotonic() < end:
+        if found := re.search(r"http://([0-9.]+):(\d+)\b", log.read_text()):
+            return Address(found[1], int(found[2]))
+        time.sleep(LOOKING_EVERY_S)
+    raise Failed(f"the server did not start: {log.read_text()}")
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Ask it to stop, then insist."""
     process.terminate()
     with process:

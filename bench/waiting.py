@@ -1,388 +1,192 @@
 """
-What a waiting request costs and how late its reply is: Dawdle, plain aiohttp, a bare protocol.
+What a waiting request costs and how late its reply is: Dawdle beside its peers.
 
-    python -m bench.waiting           about four minutes; writes bench/results/waiting.json
-    python -m bench.waiting --quick   under 20 s, to see that it runs; writes nothing
+    python -m bench.waiting           at most 12 minutes; writes bench/results/waiting.json
+    python -m bench.waiting --quick   under 20 s, without the peers; writes nothing
 
-`bench/README.md` says what is measured and what that does not show. Linux only: memory and CPU
-come from its /proc.
+`bench/README.md` says what is measured, how to get the peers, and what it does not show. Linux
+only: memory and CPU come from its /proc, arrival times from its sockets.
 """
 
 import argparse
-import asyncio
-import gc
 import json
-import os
-import platform
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from itertools import product
 from pathlib import Path
-from random import Random
-from statistics import median
 
-from bench.load import Address, Looper, Tally, Waiter, connected, send_evenly
-from bench.loops import new_loop
-from bench.process import Failed, Server, machine_busy_s, pin, serving
+from bench.kinds import Kind, kinds
+from bench.load import Failed
+from bench.machine import SERVER_CORE, machine, prepare
+from bench.measurements import Figures, Loops, Measurement, Waits, measure
+from bench.tables import Rounds, summary, table
 
 RESULTS = Path(__file__).with_name("results") / "waiting.json"
-SERVER_CORE, CLIENT_CORE = 0, 1
+PEERS = Path("~/.cache/dawdle-bench")
+MINUTES = 11.5
 
-DAWDLE, PLAIN, FLOOR = "dawdle", "plain aiohttp", "bare protocol"
-SERVERS = {
-    DAWDLE: ("app", "serve", "--port", "0", "--data", "."),
-    PLAIN: ("bench.plain_aiohttp",),
-    FLOOR: ("bench.plain_protocol",),
-}
-RATIO = "dawdle / plain"
-RUN = "default-1"  # where Dawdle puts requests that name no run
+# In the order of their weight: what is last has fewer rounds where time runs out.
+LONG = (
+    Waits("waiting-10000", "10,000 waiting", 10_000, 4.0, 4_000, 5_000),
+    Waits("herd", "10,000 sent at once, 5 s", 10_000, 0.0, 5_000, 5_000),
+    Loops("no-delay", "no delay, 64 connections", 64, 1.5),
+    Waits("waiting-1000", "1,000 waiting", 1_000, 0.5, 500, 1_000),
+    Waits("waiting-19000", "19,000 waiting", 19_000, 7.0, 7_000, 8_000, rounds=1),
+)
+QUICK = (
+    Loops("no-delay", "no delay, 64 connections", 64, 0.2, rounds=1),
+    Waits("waiting-1000", "500 waiting", 500, 0.2, 200, 300, rounds=1),
+)
 
-SECOND_NS, MILLISECOND_NS = 1_000_000_000, 1_000_000
-SEED = 4_711
-WARM_UPS = 200  # requests on one connection, before anything is measured
-ARRIVING_S = 0.05  # after the last send: all have arrived and hardly any is answered
-SETTLE_S = 0.5  # after the last reply: what is recorded is on disk
-PATIENCE_S = 40.0  # for the last reply, far past the longest delay
-FILES_FOR_OURSELVES = 600
-
-Figures = dict[str, float]
-
-
-# --- what is measured ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """So many requests wait at once; no delay is over before the last request is sent."""
-
-    requests: int
-    sends_over_s: float
-    longest_s: float
-
-    @property
-    def name(self) -> str:
-        return f"{self.requests:,} waiting"
-
-    def delays_ns(self) -> list[int]:
-        """Uniform, in whole microseconds; the same for every server and in every round."""
-        uniform, shortest_s = Random(SEED).uniform, self.sends_over_s
-        return [
-            round(uniform(shortest_s, self.longest_s) * 1e6) * 1_000 for _ in range(self.requests)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Loops:
-    """So many connections, each sending again as soon as it is answered, without delay."""
-
-    connections: int
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        return "no delay"
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How much is measured, and how often."""
-
-    rounds: int
-    measurements: tuple[Waits | Loops, ...]
-
-
-LONG = Scale(3, (Waits(10_000, 4.0, 8.0), Waits(1_000, 0.5, 1.0), Loops(64, 2.0)))
-QUICK = Scale(1, (Waits(1_000, 0.5, 1.0), Loops(64, 0.5)))
+Notes = list[str]  # what was left out or failed, a sentence each
 
 
 # --- measuring -----------------------------------------------------------------------------------
 
 
-def measure(name: str, what: Waits | Loops) -> Figures:
+def rounds(
+    measurements: Sequence[Measurement], servers: Sequence[Kind], *, seconds: float, notes: Notes
+) -> dict[str, dict[str, list[Figures]]]:
     """
-    The figures of one measurement, against a fresh server.
+    Every figure of every round, by measurement and kind of server; the kinds take turns.
 
-    Raises:
-        Failed: a request got no good reply, or Dawdle's report does not know of it.
+    A round that would take longer than what is left of *seconds* is not begun; the first ones are.
     """
-    gc.collect()
-    with (
-        serving(*SERVERS[name], core=SERVER_CORE) as server,
-        asyncio.Runner(loop_factory=new_loop) as runner,
-    ):
-        runner.run(_warm_up(server.address))
-        if isinstance(what, Loops):
-            return runner.run(_measure_loops(server, what))
-        figures = runner.run(_measure_waits(server, what))
-        return figures | (_own_report(server.address, what.requests) if name == DAWDLE else {})
+    end, took_s = time.monotonic() + seconds, dict.fromkeys(measurements, 0.0)
+    measured: dict[str, dict[str, list[Figures]]] = {
+        what.name: {kind.name: [] for kind in servers if what.suits(kind)} for what in measurements
+    }
+    for turn in range(max(what.rounds for what in measurements)):
+        for what in measurements:
+            begun = time.monotonic()
+            if turn >= what.rounds or (turn > 0 and begun + took_s[what] > end):
+                continue
+            for kind in filter(what.suits, servers):
+                measured[what.name][kind.name] += _turn(what, kind, turn, notes)
+            took_s[what] = time.monotonic() - begun
+    return measured
 
 
-async def _warm_up(address: Address) -> None:
-    """Let the server do what it does on first use; `run` means nothing but to Dawdle."""
-    tally = Tally(WARM_UPS)
-    looper = Looper(address.get("run=warm-up&delay=0"), tally)
-    async with connected(address, [looper]):
-        looper.send()
-        await _all_answered(tally)
-
-
-async def _measure_waits(server: Server, what: Waits) -> Figures:
-    tally = Tally(what.requests)
-    waiters = [
-        Waiter(server.address.get(f"delay={delay_ns / SECOND_NS:.6f}"), tally, delay_ns)
-        for delay_ns in what.delays_ns()
-    ]
-    before_bytes = server.memory_bytes()
-    async with connected(server.address, waiters):
-        usage = Usage(server)
-        await send_evenly(waiters, what.sends_over_s)
-        await asyncio.sleep(ARRIVING_S)
-        grown_bytes = server.memory_bytes() - before_bytes
-        await _all_answered(tally)
-        await asyncio.sleep(SETTLE_S)
-        return {
-            "bytes": grown_bytes / what.requests,
-            **_lateness(tally.lateness_ns),
-            "cpu_us": usage.server_s() / what.requests * 1e6,
-            "others_busy": usage.others_busy(),
-        }
-
-
-async def _all_answered(tally: Tally) -> None:
+def _turn(what: Measurement, kind: Kind, turn: int, notes: Notes) -> list[Figures]:
+    """The figures of one turn; none, and a note, where it did not work."""
+    title = f"{what.title}, round {turn + 1}, {kind.name}"
+    print(title, file=sys.stderr)
     try:
-        await asyncio.wait_for(tally.done.wait(), PATIENCE_S)
-    except TimeoutError:
-        raise Failed(f"only {tally.replies} replies came within {PATIENCE_S:.0f} s") from None
-    _expect_no_failures(tally)
+        return [measure(what, kind, core=SERVER_CORE)]
+    except (Failed, OSError) as error:
+        notes.append(f"{title}: {error}")
+        return []
 
 
-def _expect_no_failures(tally: Tally) -> None:
-    if tally.failures:
-        raise Failed(f"after {tally.replies} good replies: {tally.failures[0]}")
+def available(servers: Iterable[Kind], notes: Notes) -> list[Kind]:
+    """Those that this machine has; a note for each of the others."""
+    found = []
+    for kind in servers:
+        if missing := kind.missing():
+            notes.append(f"{kind.name} is left out: {missing} is not here")
+        else:
+            found.append(kind)
+    return found
 
 
-def _lateness(lateness_ns: Sequence[int]) -> Figures:
-    ordered = [each / MILLISECOND_NS for each in sorted(lateness_ns)]
-    return {
-        "late_p50_ms": ordered[len(ordered) // 2],
-        "late_p99_ms": ordered[len(ordered) * 99 // 100],
-        "late_max_ms": ordered[-1],
-        "earliest_ms": ordered[0],
-    }
-
-
-async def _measure_loops(server: Server, what: Loops) -> Figures:
-    tally = Tally()
-    loopers = [Looper(server.address.get("delay=0"), tally) for _ in range(what.connections)]
-    async with connected(server.address, loopers):
-        usage = Usage(server)
-        for looper in loopers:
-            looper.send()
-        await asyncio.sleep(what.seconds)
-        tally.done.set()
-        await asyncio.sleep(SETTLE_S)
-        _expect_no_failures(tally)
-        return {
-            "per_cpu_s": tally.replies / usage.server_s(),
-            "server_busy": usage.server_s() / what.seconds,
-            "others_busy": usage.others_busy(),
-        }
-
-
-def _own_report(address: Address, requests: int) -> Figures:
-    url = f"http://{address.host}:{address.port}/runs/{RUN}.json"
-    with urllib.request.urlopen(url) as reply:
-        report = json.load(reply)
-    if report["figures"]["completed"] != requests:
-        raise Failed(f"the report of {requests} requests says {report['outcomes']}")
-    return {f"reported_{of}_ms": report["lateness"][of] * 1e3 for of in ("p50", "p99", "max")}
-
-
-class Usage:
-    """What was used of the machine since the making of this."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._begun = self._now()
-
-    def _now(self) -> tuple[float, float, float, float]:
-        return time.monotonic(), machine_busy_s(), self._server.cpu_s(), time.process_time()
-
-    def _passed(self) -> tuple[float, ...]:
-        return tuple(now - then for now, then in zip(self._now(), self._begun, strict=True))
-
-    def server_s(self) -> float:
-        """CPU seconds of the server."""
-        return self._passed()[2]
-
-    def others_busy(self) -> float:
-        """How many cores were busy with neither the server nor us."""
-        elapsed_s, machine_s, server_s, client_s = self._passed()
-        return max(0.0, machine_s - server_s - client_s) / elapsed_s
-
-
-# --- the results ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table."""
-
-    figure: str
-    label: str
-    digits: int
-    compared: bool = False  # whether a ratio means something
-    summary: Callable[[Sequence[float]], float] = median
-
-
-ROWS = (
-    Row("bytes", "memory a request, bytes", 0, compared=True),
-    Row("late_p50_ms", "late, p50, ms", 2, compared=True),
-    Row("late_p99_ms", "late, p99, ms", 2, compared=True),
-    Row("late_max_ms", "late, max, ms", 1, compared=True),
-    Row("earliest_ms", "earliest of all rounds, ms", 2, summary=min),
-    Row("reported_p50_ms", "late by its own report, p50, ms", 2),
-    Row("reported_p99_ms", "late by its own report, p99, ms", 2),
-    Row("reported_max_ms", "late by its own report, max, ms", 1),
-    Row("cpu_us", "CPU a request, us", 1, compared=True),
-    Row("per_cpu_s", "requests a CPU second", 0, compared=True),
-    Row("server_busy", "cores the server kept busy", 2),
-    Row("others_busy", "cores others kept busy", 2),
-)
-
-Rounds = dict[str, list[Figures]]  # by server
-
-
-def run(scale: Scale) -> dict[str, Rounds]:
-    """All rounds of all measurements, by name; the servers take turns."""
-    results: dict[str, Rounds] = {
-        what.name: {name: [] for name in SERVERS} for what in scale.measurements
-    }
-    turns = product(range(scale.rounds), scale.measurements, SERVERS)
-    for turn, what, name in turns:
-        print(f"round {turn + 1} of {scale.rounds}: {what.name}, {name}", file=sys.stderr)
-        results[what.name][name].append(measure(name, what))
-    return results
-
-
-def summary(rounds: Rounds) -> dict[str, Figures]:
-    """One figure for all rounds, by server, and the ratio of Dawdle's to plain aiohttp's."""
-    figures = {
-        name: {
-            row.figure: row.summary([each[row.figure] for each in measured])
-            for row in ROWS
-            if row.figure in measured[0]
-        }
-        for name, measured in rounds.items()
-    }
-    ours, plain = figures[DAWDLE], figures[PLAIN]
-    figures[RATIO] = {
-        row.figure: ours[row.figure] / plain[row.figure]
-        for row in ROWS
-        if row.compared and row.figure in ours
-    }
-    return figures
-
-
-def table(summaries: Mapping[str, Mapping[str, Figures]]) -> str:
-    """The summaries for people."""
-    columns = (*SERVERS, RATIO)
-    lines = [f"{'':<33}" + "".join(f"{column:>16}" for column in columns)]
-    for what, figures in summaries.items():
-        lines += ["", what]
-        lines += [
-            f"  {row.label:<31}"
-            + "".join(f"{_cell(row, figures[column], column):>16}" for column in columns)
-            for row in ROWS
-            if row.figure in figures[DAWDLE]
-        ]
-    return "\n".join(lines)
-
-
-def _cell(row: Row, figures: Figures, column: str) -> str:
-    if row.figure not in figures:
-        return "-"
-    return f"{figures[row.figure]:,.{2 if column == RATIO else row.digits}f}"
-
-
-def document(scale: Scale, results: Mapping[str, Rounds]) -> dict[str, object]:
+def document(
+    measurements: Sequence[Measurement],
+    servers: Sequence[Kind],
+    measured: Mapping[str, Rounds],
+    notes: Notes,
+) -> dict[str, object]:
     """Everything that is needed to compare this with another day, as JSON."""
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": _machine(),
-        "rounds": scale.rounds,
+        "machine": machine(),
+        "servers": {kind.name: kind.described() for kind in servers},
+        "notes": notes,
         "measurements": [
             {
-                "name": what.name,
                 **asdict(what),
-                "summary": summary(results[what.name]),
-                "rounds": results[what.name],
+                "summary": {
+                    kind: summary(figures) for kind, figures in measured[what.name].items()
+                },
+                "rounds": measured[what.name],
             }
-            for what in scale.measurements
+            for what in measurements
         ],
     }
 
 
-def _machine() -> dict[str, object]:
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "loop": _loop_name(),
-        "aiohttp": version("aiohttp"),
-    }
-
-
-def _loop_name() -> str:
-    try:
-        return f"uvloop {version('uvloop')}"
-    except PackageNotFoundError:
-        return "asyncio"
+# --- the command ---------------------------------------------------------------------------------
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print the table and, unless that was only to see that it runs, write it down."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.waiting", description="Dawdle against plain aiohttp."
-    )
-    parser.add_argument("--quick", action="store_true", help="under 20 s; writes nothing")
-    scale = QUICK if parser.parse_args(argv).quick else LONG
-    if sys.platform != "linux":
-        return _refuse("this measures with Linux's /proc and runs nowhere else")
+    """Measure, print the tables and write them down; 1 if something did not work."""
+    options = _options(argv)
+    measurements = _chosen_measurements(options)
+    notes: Notes = []
+    servers = available(_chosen_kinds(options), notes)
+    left_out = len(notes)
     try:
-        _allow_open_files(scale)
-        gc.disable()  # a full collection of the client would show as lateness
-        pin(0, CLIENT_CORE)
-        results = run(scale)
+        prepare(max(what.connections for what in measurements))
     except Failed as error:
-        return _refuse(str(error))
-    print(table({what: summary(rounds) for what, rounds in results.items()}))
-    if scale is LONG:
-        RESULTS.write_text(json.dumps(document(scale, results), indent=2) + "\n")
-    return 0
+        notes.append(str(error))
+    else:
+        measured = rounds(measurements, servers, seconds=options.minutes * 60, notes=notes)
+        print("\n\n".join(table(what.title, measured[what.name]) for what in measurements))
+        if path := _path(options):
+            results = document(measurements, servers, measured, notes)
+            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    for note in notes:
+        print(note, file=sys.stderr)
+    return int(len(notes) > left_out)
 
 
-def _allow_open_files(scale: Scale) -> None:
-    """Raise our limit and that of the servers, which inherit it, to what the load needs."""
-    import resource
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.waiting", description="Dawdle beside its peers; Linux only."
+    )
+    names = [what.name for what in LONG]
+    parser.add_argument("--quick", action="store_true", help="under 20 s, without peers")
+    parser.add_argument("--only", nargs="+", choices=names, help="only these measurements")
+    parser.add_argument(
+        "--servers", nargs="+", choices=[kind.name for kind in kinds(PEERS)], help="only these"
+    )
+    parser.add_argument("--rounds", type=int, help="of each measurement; as a rule 3, of 19,000 1")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help="no round is begun that would take longer"
+    )
+    parser.add_argument(
+        "--peers", type=Path, default=PEERS, help=f"their virtual environment [{PEERS}]"
+    )
+    parser.add_argument("--json", type=Path, help="where the results are written")
+    return parser.parse_args(argv)
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = max(what.requests for what in scale.measurements if isinstance(what, Waits))
-    needed = most + FILES_FOR_OURSELVES
-    if soft < needed and hard < needed:
-        raise Failed(f"{needed} open files are needed and {hard} allowed; raise it (ulimit -Hn)")
-    if soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+def _chosen_measurements(options: argparse.Namespace) -> list[Measurement]:
+    scale: Sequence[Measurement] = QUICK if options.quick else LONG
+    return [
+        replace(what, rounds=options.rounds or what.rounds)
+        for what in scale
+        if options.only is None or what.name in options.only
+    ]
 
 
-def _refuse(sentence: str) -> int:
-    print(f"bench.waiting: {sentence}", file=sys.stderr)
-    return 1
+def _chosen_kinds(options: argparse.Namespace) -> list[Kind]:
+    return [
+        kind for kind in kinds(options.peers.expanduser().absolute()) if _is_wanted(kind, options)
+    ]
+
+
+def _is_wanted(kind: Kind, options: argparse.Namespace) -> bool:
+    if options.servers:
+        return kind.name in options.servers
+    return not (options.quick and kind.needs)
+
+
+def _path(options: argparse.Namespace) -> Path | None:
+    """Where results go: as told; results of everything to their place; others nowhere."""
+    everything = not (options.quick or options.only or options.servers)
+    return options.json or (RESULTS if everything else None)
 
 
 if __name__ == "__main__":

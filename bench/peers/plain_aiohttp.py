@@ -5,7 +5,7 @@ import socket
 
 from aiohttp import web
 
-from bench.loops import new_loop
+from bench.peers.loops import new_loop
 
 
 async def aio(request: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ import asyncio
 import socket
 from typing import cast
 
-from bench.loops import new_loop
+from bench.peers.loops import new_loop
 
 REPLY = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
