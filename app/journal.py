@@ -18,7 +18,7 @@ from app.store import READ_BATCH, Loss, Store, StoredRun, StoreError
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.1  # from the first span that waits to its being written: 250 ms are promised
-BATCH = 1_000  # spans a transaction
+BATCH = 1_000  # spans a transaction; at most a tenth of the limit, for they leave by the page
 SWEEPS = 4  # chunks a round: deleted runs vanish faster than 100,000 spans/s arrive
 MOST_PENDING = 200_000  # spans in memory while the disk is slow or fails
 
@@ -49,6 +49,7 @@ class Journal:
         self.dropped = 0  # spans not kept though their run was, since the start
         self._store = store
         self._limit = limit
+        self._batch_size = min(BATCH, max(1, limit // 10))
         self._is_finished = is_finished
         self._on_removed = on_removed
         self._on_dropped = on_dropped
@@ -57,7 +58,7 @@ class Journal:
 
         self._pending: deque[Span] = deque()  # for the next round
         self._due: deque[Span] = deque()  # for this round
-        self._batch: list[Span] = []  # being written at this moment
+        self._batch: list[Span] = []  # being written, or else to be written again
         self._losses: dict[str, Loss] = {}
         self._batch_losses: dict[str, Loss] = {}
         self._newest_id = span_id(store.boot, 0)
@@ -83,7 +84,8 @@ class Journal:
                 self._writer.cancel()
             await asyncio.wait([self._writer])
         if not await self._round():
-            log.error("%d spans are lost: the disk failed to the end", len(self._due))
+            lost = len(self._batch) + len(self._due)
+            log.error("%d spans are lost: the disk failed to the end", lost)
 
     # --- adding ----------------------------------------------------------------------------------
 
@@ -100,11 +102,6 @@ class Journal:
     def _drop(self, run: str, count: int) -> None:
         self.dropped += count
         self._on_dropped(run, count)
-
-    async def flush(self) -> None:
-        """Return when all that was added before the call is on disk, however often it fails."""
-        while not await self._round():
-            await self._pause()
 
     async def forget(self, run: str) -> None:
         """
@@ -212,30 +209,22 @@ class Journal:
         """Write what waits at this moment; what comes meanwhile is for the next round."""
         self._due.extend(self._pending)
         self._pending.clear()
-        while self._due or self._losses:
+        while self._batch or self._batch_losses or self._due or self._losses:
             await self._write_batch()
 
     async def _write_batch(self) -> None:
-        self._batch = [self._due.popleft() for _ in range(min(BATCH, len(self._due)))]
-        self._batch_losses, self._losses = self._losses, {}
-        try:
-            self._stored += await self._store.save(
-                tuple(self._batch), losses=tuple(self._batch_losses.values())
-            )
-        except BaseException:  # a cancelled `flush` too: saving the same again does no harm
-            self._take_back()
-            raise
-        self._batch = []
-        self._batch_losses = {}
+        """
+        Write the next batch, or once more the one whose writing failed or was cancelled.
 
-    def _take_back(self) -> None:
-        """What could not be written waits again, before what has come since."""
-        self._due.extendleft(reversed(self._batch))
-        for run, newer in self._losses.items():
-            self._batch_losses.setdefault(
-                run, Loss(run, newer.first_arrival_ns)
-            ).count += newer.count
-        self._losses = self._batch_losses
+        The same again, with nothing new in it, for it may be stored: the store knows its pages.
+        """
+        if not self._batch and not self._batch_losses:
+            count = min(self._batch_size, len(self._due))
+            self._batch = [self._due.popleft() for _ in range(count)]
+            self._batch_losses, self._losses = self._losses, {}
+        self._stored += await self._store.save(
+            tuple(self._batch), losses=tuple(self._batch_losses.values())
+        )
         self._batch = []
         self._batch_losses = {}
 

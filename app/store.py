@@ -1,19 +1,24 @@
 """
 All SQL: runs and their ended spans in one SQLite file; dataclasses in and out.
 
+Spans lie in pages, one row for what was saved of a run at once: a row for each span would cost
+three times as much to write, and more to read.
+
 One connection writes and another reads (WAL), so a report never blocks the writer. No read
 outlasts one batch, so a slow reader never holds back a checkpoint.
 """
 
 import asyncio
+import json
 import sqlite3
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,19 +29,23 @@ from app.spans import FIELDS, Kind, Outcome, Span
 
 StoreError = sqlite3.Error  # what every method here may raise when the disk fails
 
-READ_BATCH = 2_000  # spans a list; rows become spans in the reader's thread
-CHUNK = 5_000  # spans removed in one transaction, some 5 ms
+READ_BATCH = 2_000  # spans a list, and a read, give or take a page
+CHUNK = 5_000  # spans removed in one transaction, or one page more; some 5 ms
 BUSY_TIMEOUT_S = 5.0
 
-# How many rows one INSERT may carry. Every statement gives the interpreter lock away once and has
-# to win it back from a busy event loop: with `executemany`, a statement a row, a span took 3 to 5
-# times as long to store. The few sizes keep the prepared statements few. SQLite binds at most
-# 32,766 values a statement, before 3.32 it was 999 (sqlite.org/limits.html).
-_MOST_VALUES = 32_766 if sqlite3.sqlite_version_info >= (3, 32) else 999
-INSERT_SIZES = tuple(size for size in (256, 32, 4, 1) if size * len(FIELDS) <= _MOST_VALUES)
+# Pages are filled in order of end and read in order of arrival. A page keeps to one block of ids,
+# so a reader who puts them in order holds a block at most, however long single requests took.
+BLOCK_BITS = 14
 
 # MIGRATIONS[n] leads from schema n (PRAGMA user_version) to n + 1; a released one never changes.
 # A run without a name was deleted; its spans are being swept away. Ids of runs are not reused.
+#
+# `spans` is a JSON array with an array for each span: the values of FIELDS in their order, without
+# `run`. JSON, since every version of Python reads it, it can do nothing but be data, it escapes
+# what is no Unicode (lone surrogates of a header), and SQLite can look into it:
+#
+#   SELECT runs.name, span.value ->> 0 AS id, span.value ->> 21 AS status
+#   FROM runs JOIN pages ON run_id = runs.id JOIN json_each(spans) AS span ORDER BY id;
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE boots (number INTEGER NOT NULL);
@@ -46,79 +55,74 @@ MIGRATIONS: tuple[str, ...] = (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT UNIQUE,
         created_ns INTEGER NOT NULL,
+        last_arrival_ns INTEGER,
         requests INTEGER NOT NULL DEFAULT 0,
         dropped INTEGER NOT NULL DEFAULT 0
     );
 
-    CREATE TABLE spans (
+    CREATE TABLE pages (
         run_id INTEGER NOT NULL,
-        id INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        method TEXT NOT NULL,
-        target TEXT NOT NULL,
-        arrival_ns INTEGER NOT NULL,
-        key TEXT,
-        attempt INTEGER,
-        connection INTEGER NOT NULL,
-        connection_request INTEGER NOT NULL,
-        http_version TEXT,
-        user_agent TEXT,
-        in_flight INTEGER NOT NULL,
-        queue_wait_ns INTEGER NOT NULL,
-        barrier_wait_ns INTEGER NOT NULL,
-        delay_ns INTEGER,
-        time_scale REAL NOT NULL,
-        drip INTEGER,
-        wait_begun_ns INTEGER,
-        first_byte_ns INTEGER,
-        last_byte_ns INTEGER,
-        end_ns INTEGER,
-        status INTEGER,
-        fault TEXT,
-        outcome TEXT NOT NULL,
-        ended_by TEXT,
-        bytes_in INTEGER NOT NULL,
-        bytes_out INTEGER NOT NULL,
-        PRIMARY KEY (run_id, id)
-    ) WITHOUT ROWID;
+        first_id INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        spans TEXT NOT NULL,
+        PRIMARY KEY (run_id, first_id, count)
+    );
+
+    CREATE TRIGGER page_saved AFTER INSERT ON pages BEGIN
+        UPDATE runs SET requests = requests + new.count WHERE id = new.run_id;
+    END;
     """,
 )
 
 RUNS = """
-    SELECT name, created_ns, requests, dropped,
-           (SELECT arrival_ns FROM spans WHERE run_id = runs.id ORDER BY id LIMIT 1),
-           (SELECT arrival_ns FROM spans WHERE run_id = runs.id ORDER BY id DESC LIMIT 1)
+    SELECT name, created_ns, requests, dropped, last_arrival_ns
     FROM runs WHERE name IS NOT NULL ORDER BY id
 """
 
 ADD_RUN = """
-    INSERT INTO runs (name, created_ns, dropped) VALUES (?, ?, ?)
-    ON CONFLICT (name) DO UPDATE SET dropped = dropped + excluded.dropped
+    INSERT INTO runs (name, created_ns, last_arrival_ns, dropped) VALUES (?, ?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET dropped = dropped + excluded.dropped, last_arrival_ns =
+        coalesce(max(last_arrival_ns, excluded.last_arrival_ns), excluded.last_arrival_ns,
+                 last_arrival_ns)
 """
 
-REMOVE_OLDEST = """
-    DELETE FROM spans WHERE run_id = ? AND id <= (
-        SELECT max(id) FROM (SELECT id FROM spans WHERE run_id = ? ORDER BY id LIMIT ?)
-    )
+ADD_PAGE = """
+    INSERT INTO pages SELECT id, ?, ?, ? FROM runs WHERE name = ? ON CONFLICT DO NOTHING
 """
+
+# The next pages of a run, as few as hold so many spans; a page holds one at least. The key alone
+# answers this, for it tells how many spans are in a page.
+NEXT = """
+    FROM (
+        SELECT first_id, count, sum(count) OVER (ORDER BY first_id) - count AS before FROM pages
+        WHERE run_id = :run AND first_id > :after ORDER BY first_id LIMIT :spans
+    ) WHERE before < :spans
+"""
+
+NEXT_PAGES = f"""
+    SELECT spans FROM pages
+    WHERE run_id = :run AND first_id > :after AND first_id <= (SELECT max(first_id) {NEXT})
+    ORDER BY first_id
+"""  # noqa: S608 - our own words
+
+NEXT_PLACE = f"SELECT max(first_id), total(count) {NEXT}"
 
 RUN_ID = "SELECT id FROM runs WHERE name = ?"
 
-_COLUMNS = tuple(name for name in FIELDS if name != "run")
-SPANS = f"""
-    SELECT {", ".join("?" if name == "run" else name for name in FIELDS)}
-    FROM spans WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?
-"""  # noqa: S608 - our own names
-
 T = TypeVar("T")
+Parameters = Sequence[object] | Mapping[str, object]
 
-_PLACES = f"({', '.join('?' * len(FIELDS))})"
+_COLUMNS = tuple(name for name in FIELDS if name != "run")
+_ARRIVAL = _COLUMNS.index("arrival_ns")
+_values: Callable[[Span], tuple[object, ...]] = attrgetter(*_COLUMNS)
+_first: Callable[[tuple[object, ...]], Any] = itemgetter(0)
+_by_id = attrgetter("id")
+
 _KINDS = {kind.value: kind for kind in Kind}
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
-# An enum's `value` is a property written in Python, three times as slow as its own attribute.
-_PLAIN = {"kind": "kind._value_", "outcome": "outcome._value_"}
-_values: Callable[[Span], tuple[Any, ...]] = attrgetter(*(_PLAIN.get(c, c) for c in _COLUMNS))
+# Without spaces, and without looking for values that hold themselves: there are none.
+_json = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +133,7 @@ class StoredRun:
     created_ns: int
     requests: int  # spans that are stored
     dropped: int  # spans that were not kept
-    first_arrival_ns: int | None  # of the stored spans; None without any
-    last_arrival_ns: int | None
+    last_arrival_ns: int | None  # of all that were ever stored; None without any
 
 
 @dataclass(slots=True)
@@ -140,6 +143,18 @@ class Loss:
     run: str
     first_arrival_ns: int
     count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is saved of a run at once and lies within one block of ids, in order of arrival."""
+
+    run: str
+    first_id: int
+    count: int
+    first_arrival_ns: int
+    last_arrival_ns: int
+    spans: str  # JSON
 
 
 class Store:
@@ -174,24 +189,22 @@ class Store:
         """
         Store ended spans and count lost ones, in one transaction; how many spans were new.
 
-        Runs are made as needed. A span already stored stays as it is, so saving again what may
-        have been saved is harmless. Text that is no Unicode (lone surrogates) is stored with `?`.
+        Runs are made as needed. A span is saved in one batch only; after an error, which may have
+        come when it was stored already, that batch can be saved again, runs left out or not.
         """
-        by_run: defaultdict[str, list[Span]] = defaultdict(list)
-        for span in spans:
-            by_run[span.run].append(span)
+        pages = _pages(spans)
+        new = 0
         async with self._transaction():
-            new = 0
-            for run, group in by_run.items():
-                new += await self._insert(await self._run(run, group[0].arrival_ns), group)
-            for loss in losses:
-                await self._run(loss.run, loss.first_arrival_ns, dropped=loss.count)
+            await self._writer.executemany(ADD_RUN, _runs(pages, losses))
+            for page in pages:
+                row = (page.first_id, page.count, page.spans, page.run)
+                new += page.count * (await self._writer.execute(ADD_PAGE, row)).rowcount
         return new
 
     async def add_run(self, name: str, created_ns: int) -> None:
         """Make a run without spans; one that exists stays as it is."""
         async with self._transaction():
-            await self._run(name, created_ns)
+            await self._writer.execute(ADD_RUN, (name, created_ns, None, 0))
 
     async def delete_run(self, name: str) -> int:
         """
@@ -217,7 +230,11 @@ class Store:
         return True
 
     async def trim(self, run: str, count: int) -> int:
-        """Remove the *count* oldest spans of a run and count them as dropped; how many it had."""
+        """
+        Remove the oldest spans of a run and count them as dropped; how many.
+
+        They leave by the page: at least *count*, if there are so many, and less than a page more.
+        """
         removed = 0
         while removed < count and (chunk := await self._trim(run, min(count - removed, CHUNK))):
             removed += chunk
@@ -236,29 +253,12 @@ class Store:
         return removed
 
     async def _remove_oldest(self, number: int, count: int) -> int:
-        return (await self._writer.execute(REMOVE_OLDEST, (number, number, count))).rowcount
-
-    async def _run(self, name: str, created_ns: int, *, dropped: int = 0) -> int | None:
-        """The number of the run of that name, made if need be."""
-        await self._writer.execute(ADD_RUN, (name, created_ns, dropped))
-        return await _number(self._writer, RUN_ID, (name,))
-
-    async def _insert(self, number: int | None, spans: Sequence[Span]) -> int:
-        new = 0
-        for part in _parts(spans, INSERT_SIZES):
-            cells = chain.from_iterable((number, *_values(span)) for span in part)
-            new += await self._insert_rows(len(part), tuple(cells))
+        which = {"run": number, "after": -1, "spans": count}
+        [(newest, removed)] = await self._writer.execute_fetchall(NEXT_PLACE, which)
         await self._writer.execute(
-            "UPDATE runs SET requests = requests + ? WHERE id = ?", (new, number)
+            "DELETE FROM pages WHERE run_id = ? AND first_id <= ?", (number, newest)
         )
-        return new
-
-    async def _insert_rows(self, count: int, cells: tuple[object, ...]) -> int:
-        try:
-            return (await self._writer.execute(_insert_sql(count), cells)).rowcount
-        except UnicodeEncodeError:
-            repaired = tuple(map(_encodable, cells))
-            return (await self._writer.execute(_insert_sql(count), repaired)).rowcount
+        return int(removed)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
@@ -290,15 +290,25 @@ class Store:
         The stored spans of a run in order of arrival, in lists of at most *batch*.
 
         Read as they are asked for: between two lists nothing is open, so a slow consumer costs
-        nothing and one that leaves need not say so. Spans removed meanwhile are left out.
+        nothing and one that leaves need not say so. Spans removed meanwhile may be left out, and
+        so may those that are saved meanwhile.
         """
         number = await _number(self._reader, RUN_ID, (run,))
-        while found := await self._read(SPANS, (run, number, after_id, batch), _span):
-            yield found
-            after_id = found[-1].id
+        which = {"run": number, "after": _before_block(after_id), "spans": batch}
+        waiting: list[Span] = []  # in order; a page that is still to be read may come in between
+        while pages := await self._read(NEXT_PAGES, which, partial(_spans, run)):
+            waiting.extend(chain.from_iterable(pages))
+            waiting.sort(key=_by_id)
+            which["after"] = newest = pages[-1][0].id
+            ready = bisect_left(waiting, newest, key=_by_id)
+            for part in _parts(waiting[:ready], after_id, batch):
+                yield part
+            del waiting[:ready]
+        for part in _parts(waiting, after_id, batch):
+            yield part
 
     async def _read(
-        self, sql: str, parameters: Sequence[object], make: Callable[[sqlite3.Cursor, Any], T]
+        self, sql: str, parameters: Parameters, make: Callable[[sqlite3.Cursor, Any], T]
     ) -> list[T]:
         """The rows, each made into a value in the reader's own thread."""
         async with self._reader.cursor() as cursor:
@@ -308,39 +318,61 @@ class Store:
 
 
 async def _number(
-    connection: aiosqlite.Connection, sql: str, parameters: Sequence[object] = ()
+    connection: aiosqlite.Connection, sql: str, parameters: Parameters = ()
 ) -> int | None:
     """The one number that *sql* selects; None when there is no row."""
     rows = await connection.execute_fetchall(sql, parameters)
     return next((int(number) for (number,) in rows), None)
 
 
-def _span(_cursor: sqlite3.Cursor, row: Sequence[Any]) -> Span:
-    """Built by position and then put right: a third less time for a read than by keywords."""
-    span = Span(*row)
-    span.kind = _KINDS[span.kind]
-    span.outcome = _OUTCOMES[span.outcome]
-    return span
+def _pages(spans: Iterable[Span]) -> list[Page]:
+    by_page: defaultdict[tuple[str, int], list[tuple[Any, ...]]] = defaultdict(list)
+    for span in spans:
+        by_page[span.run, span.id >> BLOCK_BITS].append(_values(span))
+    return [_page(run, rows) for (run, _), rows in by_page.items()]
 
 
-def _encodable(value: object) -> object:
-    """The value with `?` for what UTF-8 can't say: bytes of a header that were no text."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+def _page(run: str, rows: list[tuple[Any, ...]]) -> Page:
+    rows.sort(key=_first)
+    first, last = rows[0], rows[-1]
+    return Page(run, first[0], len(rows), first[_ARRIVAL], last[_ARRIVAL], _json(rows))
 
 
-def _parts(spans: Sequence[Span], sizes: tuple[int, ...]) -> Iterator[Sequence[Span]]:
-    """The spans in pieces of the given sizes, the largest first; the last size is 1."""
-    start = 0
-    for size in sizes:
-        while len(spans) - start >= size:
-            yield spans[start : start + size]
-            start += size
+def _runs(
+    pages: Iterable[Page], losses: Iterable[Loss]
+) -> Iterator[tuple[str, int, int | None, int]]:
+    """What `ADD_RUN` needs to know."""
+    for page in pages:
+        yield page.run, page.first_arrival_ns, page.last_arrival_ns, 0
+    for loss in losses:
+        yield loss.run, loss.first_arrival_ns, None, loss.count
 
 
-@cache
-def _insert_sql(count: int) -> str:
-    places = ", ".join([_PLACES] * count)
-    return f"INSERT INTO spans VALUES {places} ON CONFLICT DO NOTHING"  # noqa: S608 - only `?`
+def _spans(run: str, _cursor: sqlite3.Cursor, row: tuple[str]) -> list[Span]:
+    """
+    The spans of a page.
+
+    Built by position and then put right: a third less time than by keywords.
+    """
+    spans = []
+    for values in json.loads(row[0]):
+        values.insert(1, run)
+        span = Span(*values)
+        span.kind = _KINDS[span.kind]
+        span.outcome = _OUTCOMES[span.outcome]
+        spans.append(span)
+    return spans
+
+
+def _before_block(number: int) -> int:
+    """The greatest id in the blocks before that of *number*."""
+    return (number >> BLOCK_BITS << BLOCK_BITS) - 1
+
+
+def _parts(spans: list[Span], after_id: int, size: int) -> Iterator[list[Span]]:
+    """Those spans after *after_id*, in lists of at most *size*."""
+    for start in range(bisect_right(spans, after_id, key=_by_id), len(spans), size):
+        yield spans[start : start + size]
 
 
 # --- opening -------------------------------------------------------------------------------------
@@ -407,6 +439,7 @@ def _refusal(folder: Path, error: Exception) -> str:
 
 async def _prepare(writer: aiosqlite.Connection, path: Path) -> None:
     """Set the connection up and bring the schema up to date, all of it or nothing."""
+    await writer.execute("PRAGMA page_size = 16384")  # our pages are large: half the time to fetch
     await writer.execute("PRAGMA journal_mode = WAL")
     await writer.execute("PRAGMA synchronous = NORMAL")  # WAL: a power cut never damages the file
     version = await _number(writer, "PRAGMA user_version") or 0

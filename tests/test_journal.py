@@ -21,7 +21,7 @@ def span(number: int, run: str = "ci-1", **values: object) -> Span:
 
 
 async def never() -> None:
-    """A pause without end: nothing is written but by `flush`."""
+    """A pause without end: nothing is written but by `flush` below."""
     await asyncio.Event().wait()
 
 
@@ -116,6 +116,12 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await store.close()
 
 
+async def flush(journal: Journal) -> None:
+    """Let the writer have its turns until the disk has taken all that waits."""
+    while not await journal._round():
+        await journal._pause()
+
+
 async def read(journal: Journal, run: str = "ci-1", live: Iterable[Span] = ()) -> list[Span]:
     return [one async for found in journal.spans(run, lambda: live) for one in found]
 
@@ -168,22 +174,22 @@ async def test_idle_journal_does_not_wake() -> None:
     assert first == pauses
 
 
-async def test_flush_returns_when_all_is_stored(store: Store) -> None:
-    """After a flush everything added before is on disk, in however many batches."""
+async def test_one_turn_stores_all_that_waits(store: Store) -> None:
+    """After its turn of writing everything added before is on disk, in however many batches."""
     journal = Journal(store, limit=10_000, is_finished=always, pause=never)
     for number in range(1, 2 * journal_module.BATCH + 2):
         journal.add(span(number))
 
-    await journal.flush()
+    await flush(journal)
 
     assert [2 * journal_module.BATCH + 1] == [run.requests for run in await store.runs()]
 
 
-async def test_flush_of_nothing_returns_at_once() -> None:
-    """Nothing to write is nothing to wait for."""
+async def test_turn_without_anything_to_write_leaves_the_disk_alone() -> None:
+    """Nothing to write is no transaction."""
     store = FakeStore()
 
-    await journal_on(store).flush()
+    await flush(journal_on(store))
 
     assert 0 == store.saves
 
@@ -200,22 +206,48 @@ async def test_close_stores_what_waits() -> None:
     assert [1] == list(store.saved)
 
 
-async def test_cancelled_flush_loses_nothing() -> None:
-    """A client that leaves while its request flushes takes no span with it."""
+async def test_cancelled_write_loses_nothing() -> None:
+    """A loop that ends in the middle of a write takes no span with it: closing writes again."""
     store = FakeStore()
     store.on_save = asyncio.Event()
     store.go_on.clear()
     journal = journal_on(store)
     journal.add(span(1))
-    flushing = asyncio.create_task(journal.flush())
+    writing = asyncio.create_task(flush(journal))
     await store.on_save.wait()
-    flushing.cancel()
-    await asyncio.wait([flushing])
+    writing.cancel()
+    await asyncio.wait([writing])
 
     store.go_on.set()
-    await journal.flush()
+    await journal.close()
 
     assert [1] == list(store.saved)
+
+
+async def test_batch_that_was_stored_when_its_write_was_cancelled_is_not_stored_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written again as it was, whatever waits by then, so the store knows it."""
+    commit = store._writer.commit
+
+    async def commit_and_leave() -> None:
+        await commit()
+        raise asyncio.CancelledError
+
+    journal = Journal(store, limit=100, is_finished=always, pause=never)
+    journal.add(span(2))
+    journal.add(span(3, "other"))
+    with monkeypatch.context() as patch:
+        patch.setattr(store._writer, "commit", commit_and_leave)
+        with pytest.raises(asyncio.CancelledError):
+            await flush(journal)
+    journal.add(span(1))
+    before = await ids(journal)
+    await flush(journal)
+
+    assert [1, 2] == before
+    assert [1, 2] == await ids(journal)
+    assert [("ci-1", 2), ("other", 1)] == [(run.name, run.requests) for run in await store.runs()]
 
 
 # --- a failing disk ------------------------------------------------------------------------------
@@ -238,7 +270,7 @@ async def test_failing_disk_is_told_once_and_nothing_is_lost(
     journal = journal_on(store, pause=pause)
     journal.add(span(1))
     journal.add(span(2))
-    await journal.flush()
+    await flush(journal)
 
     assert [1, 2] == list(store.saved)
     assert 5 == store.saves - 1
@@ -269,12 +301,13 @@ async def test_close_with_a_failing_disk_ends_and_tells_the_loss(
     """A broken disk does not keep the service from stopping."""
     store = FakeStore()
     store.fails = True
-    journal = journal_on(store)
+    journal = journal_on(store, limit=10)
     journal.add(span(1))
+    journal.add(span(2))
 
     await journal.close()
 
-    assert "1 spans are lost: the disk failed to the end" == caplog.messages[-1]
+    assert "2 spans are lost: the disk failed to the end" == caplog.messages[-1]
 
 
 async def test_spans_past_the_pending_limit_are_counted_per_run() -> None:
@@ -284,7 +317,7 @@ async def test_spans_past_the_pending_limit_are_counted_per_run() -> None:
     journal = journal_on(store, pause=at_once, most_pending=2)
     for number, run in enumerate(["a", "b", "a", "b", "b"], start=1):
         journal.add(span(number, run))
-    flushing = asyncio.create_task(journal.flush())
+    flushing = asyncio.create_task(flush(journal))
     await a_while()
     journal.add(span(6, "b"))
     store.fails = False
@@ -303,7 +336,7 @@ async def test_losses_during_a_failing_write_add_up() -> None:
     store.go_on.clear()
     journal = journal_on(store, pause=at_once, most_pending=0)
     journal.add(span(1))
-    flushing = asyncio.create_task(journal.flush())
+    flushing = asyncio.create_task(flush(journal))
     await store.on_save.wait()
     journal.add(span(2))
     journal.add(span(3, "b"))
@@ -319,7 +352,7 @@ async def test_losses_during_a_failing_write_add_up() -> None:
 
 
 async def kept_after(store: Store, journal: Journal) -> dict[str, tuple[int, int]]:
-    await journal.flush()
+    await flush(journal)
     return {run.name: (run.requests, run.dropped) for run in await store.runs()}
 
 
@@ -395,6 +428,15 @@ async def test_limit_holds_for_what_an_earlier_start_stored(store: Store) -> Non
     assert {"older": (1, 0), "new": (1, 0)} == kept
 
 
+async def test_trimming_leaves_nine_tenths_of_the_limit(store: Store) -> None:
+    """The oldest leave by the page, so pages are small where the limit is."""
+    journal = Journal(store, limit=1_000, is_finished=lambda _run: False, pause=never)
+    for number in range(1, 1_002):
+        journal.add(span(number))
+
+    assert {"ci-1": (901, 100)} == await kept_after(store, journal)
+
+
 @given(
     runs=st.lists(st.sampled_from("abcd"), min_size=1, max_size=30),
     finished=st.sets(st.sampled_from("abcd")),
@@ -432,12 +474,12 @@ async def test_forgotten_run_is_gone_stored_and_pending(store: Store) -> None:
     """Deleting takes what is on disk and what would have come there; others stay."""
     journal = Journal(store, limit=100, is_finished=always, pause=never)
     journal.add(span(1))
-    await journal.flush()
+    await flush(journal)
     journal.add(span(2))
     journal.add(span(3, "other"))
 
     await journal.forget("ci-1")
-    await journal.flush()
+    await flush(journal)
 
     assert [] == await ids(journal)
     assert [3] == await ids(journal, "other")
@@ -448,12 +490,12 @@ async def test_removed_run_is_gone_after_the_next_round_and_its_name_is_free(sto
     """What is added after the call belongs to a new run of that name."""
     journal = Journal(store, limit=100, is_finished=always, pause=never)
     journal.add(span(1))
-    await journal.flush()
+    await flush(journal)
     journal.add(span(2))
 
     journal.remove("ci-1")
     journal.add(span(3))
-    await journal.flush()
+    await flush(journal)
 
     assert [3] == await ids(journal)
     assert [("ci-1", 1)] == [(run.name, run.requests) for run in await store.runs()]
@@ -468,7 +510,7 @@ async def test_batch_on_its_way_does_not_bring_a_forgotten_run_back(fails: bool)
     journal = journal_on(store, pause=at_once)
     journal.add(span(1))
     journal.add(span(2, "other"))
-    flushing = asyncio.create_task(journal.flush())
+    flushing = asyncio.create_task(flush(journal))
     await store.on_save.wait()
     journal.add(span(3))
     store.fails = fails
@@ -479,7 +521,7 @@ async def test_batch_on_its_way_does_not_bring_a_forgotten_run_back(fails: bool)
     await forgetting
     store.fails = False
     await flushing
-    await journal.flush()
+    await flush(journal)
 
     assert [2, 4] == sorted(store.saved)
 
@@ -491,7 +533,7 @@ async def test_losses_of_a_forgotten_run_are_forgotten() -> None:
     journal.add(span(1))
 
     await journal.forget("ci-1")
-    await journal.flush()
+    await flush(journal)
 
     assert {} == store.dropped
 
@@ -505,12 +547,12 @@ async def test_deleted_run_is_swept_by_and_by(
     journal = Journal(store, limit=100, is_finished=always, pause=never)
     for number in range(1, 6):
         journal.add(span(number))
-    await journal.flush()
+        await flush(journal)
     await journal.forget("ci-1")
 
     rounds = 0
     while journal._has_work():
-        await journal.flush()
+        await flush(journal)
         rounds += 1
 
     assert 4 == rounds
@@ -525,7 +567,7 @@ async def test_stored_pending_and_live_spans_come_in_order_of_arrival(store: Sto
     journal = Journal(store, limit=100, is_finished=always, pause=never)
     for number in (1, 4, 6):
         journal.add(span(number))
-    await journal.flush()
+    await flush(journal)
     for number in (2, 7):
         journal.add(span(number))
 
@@ -538,7 +580,7 @@ async def test_other_runs_are_left_out(store: Store) -> None:
     """A run's spans are its own, wherever they are."""
     journal = Journal(store, limit=100, is_finished=always, pause=never)
     journal.add(span(1, "other"))
-    await journal.flush()
+    await flush(journal)
     journal.add(span(2, "other"))
 
     assert [] == await ids(journal)
@@ -551,7 +593,7 @@ async def test_span_being_written_is_read_once() -> None:
     store.go_on.clear()
     journal = journal_on(store)
     journal.add(span(1))
-    flushing = asyncio.create_task(journal.flush())
+    flushing = asyncio.create_task(flush(journal))
     await store.on_save.wait()
 
     during = await ids(journal)
@@ -567,10 +609,10 @@ async def test_what_arrives_after_the_call_is_left_out() -> None:
     journal = journal_on(FakeStore())
     journal.add(span(1))
     journal.add(span(2))
-    await journal.flush()
+    await flush(journal)
     reading = journal.spans("ci-1")
     journal.add(span(3))
-    await journal.flush()
+    await flush(journal)
 
     assert [[1, 2]] == [[one.id for one in found] async for found in reading]
 
@@ -609,7 +651,7 @@ async def test_every_arrival_comes_exactly_once_in_its_newest_state(
             ended.outcome = Outcome.COMPLETED
             journal.add(ended)
         elif action == "write":
-            await journal.flush()
+            await flush(journal)
 
     for action in before:
         await step(action)

@@ -2,10 +2,12 @@ import asyncio
 import os
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +15,8 @@ from hypothesis import strategies as st
 
 from app import store as store_module
 from app.errors import Fatal
-from app.spans import FIELDS, Kind, Outcome, Span, span_id
-from app.store import INSERT_SIZES, MIGRATIONS, Loss, Store, StoredRun, StoreError, open_store
+from app.spans import Kind, Outcome, Span, span_id
+from app.store import BLOCK_BITS, MIGRATIONS, Loss, Store, StoredRun, StoreError, open_store
 
 
 @pytest.fixture
@@ -32,6 +34,12 @@ async def store(path: Path) -> AsyncIterator[Store]:
 def span(number: int, run: str = "ci-1", **values: object) -> Span:
     base = Span(number, run, Kind.HTTP, "GET", "/aio", arrival_ns=1_000 + number)
     return replace(base, **values)  # type: ignore[arg-type]
+
+
+async def save_each(store: Store, *spans: Span) -> None:
+    """Save each span in a page of its own."""
+    for one in spans:
+        await store.save([one])
 
 
 async def read(store: Store, run: str = "ci-1", **options: int) -> list[Span]:
@@ -167,56 +175,161 @@ async def test_failed_migration_leaves_the_old_schema(
 # --- spans ---------------------------------------------------------------------------------------
 
 
-def test_columns_are_the_fields_of_a_span() -> None:
-    """Rows become spans by position, so the order of the columns is that of the fields."""
-    with closing(sqlite3.connect(":memory:")) as database:
-        for migration in MIGRATIONS:
-            database.executescript(migration)
-        columns = [column[1] for column in database.execute("PRAGMA table_info(spans)")]
+FULL = Span(
+    span_id(7, 3), "ci-1", Kind.WEBSOCKET, "POST", "/aio?ключ=1", 1_700_000_000_000_000_000,
+    "k", 2, 3, 4, "1.1", "curl", 5, 6, 7, 8, 0.01, 9, 10, 11, 12, 13, 503, "reset",
+    Outcome.FAULTED, "client", 14, 2**40,
+)  # fmt: skip
 
-    assert ["run_id", *(name for name in FIELDS if name != "run")] == columns
+
+async def test_page_is_json_in_the_order_of_the_fields(store: Store, path: Path) -> None:
+    """The form of a page is part of the schema: another one needs a migration."""
+    await store.save([FULL, span(1)])
+
+    with closing(sqlite3.connect(path)) as database:
+        pages = database.execute("SELECT first_id, count, spans FROM pages").fetchall()
+
+    expected = (
+        '[[7696581394435,"websocket","POST","/aio?\\u043a\\u043b\\u044e\\u0447=1",'
+        '1700000000000000000,"k",2,3,4,"1.1","curl",5,6,7,8,0.01,9,10,11,12,13,503,"reset",'
+        '"faulted","client",14,1099511627776]]'
+    )
+    assert (FULL.id, 1, expected) == pages[0]
+
+
+async def test_pages_can_be_searched_with_sql(store: Store, path: Path) -> None:
+    """SQLite itself can look into a page."""
+    await store.save([span(1, status=200), span(2, status=503)])
+    await store.save([span(3, "other", status=200)])
+
+    with closing(sqlite3.connect(path)) as database:
+        found = database.execute(
+            "SELECT runs.name, json_extract(span.value, '$[0]') AS id FROM runs "
+            "JOIN pages ON run_id = runs.id JOIN json_each(spans) AS span "
+            "WHERE json_extract(span.value, '$[21]') = 200 ORDER BY id"
+        ).fetchall()
+
+    assert [("ci-1", 1), ("other", 3)] == found
 
 
 async def test_every_field_comes_back(store: Store) -> None:
     """A span reads back as it was, enums included."""
-    full = Span(
-        span_id(7, 3), "ci-1", Kind.WEBSOCKET, "POST", "/aio?ключ=1", 1_700_000_000_000_000_000,
-        "k", 2, 3, 4, "1.1", "curl", 5, 6, 7, 8, 0.01, 9, 10, 11, 12, 13, 503, "reset",
-        Outcome.FAULTED, "client", 14, 2**40,
-    )  # fmt: skip
+    await store.save([FULL])
 
-    await store.save([full])
+    found = await read(store)
 
-    assert [full] == await read(store)
+    assert [FULL] == found
+    assert (Kind.WEBSOCKET, Outcome.FAULTED) == (found[0].kind, found[0].outcome)
+    assert isinstance(found[0].outcome, Outcome)
 
 
-async def test_text_that_is_no_unicode_is_stored_with_question_marks(store: Store) -> None:
-    """Bytes of a header that were no UTF-8 spoil neither their span nor its batch."""
-    await store.save([span(1), span(2, user_agent="caf\udce9")])
+@pytest.mark.parametrize("text", ["caf\udce9", "a\0b", '"\\', "\U0001f600", ""])
+async def test_any_text_comes_back(store: Store, text: str) -> None:
+    """Bytes of a header that were no UTF-8 spoil neither their span nor its page."""
+    await store.save([span(1), span(2, user_agent=text)])
 
-    assert [None, "caf?"] == [found.user_agent for found in await read(store)]
-
-
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 31, 33, *(size + 1 for size in INSERT_SIZES)])
-async def test_batch_of_any_size_is_stored_whole(store: Store, count: int) -> None:
-    """Rows go in pieces of a few sizes; nothing is left over."""
-    spans = [span(number) for number in range(1, count + 1)]
-
-    new = await store.save(spans)
-
-    assert count == new
-    assert spans == await read(store)
+    assert [None, text] == [found.user_agent for found in await read(store)]
 
 
-async def test_saving_again_changes_nothing(store: Store) -> None:
-    """A batch whose commit may have failed can be saved again."""
-    await store.save([span(1), span(2)])
+async def test_saving_a_batch_again_changes_nothing(store: Store) -> None:
+    """A batch whose commit may have failed can be saved again, less a run deleted meanwhile."""
+    batch = [span(5), span(2), span(3, "other"), span(1 << BLOCK_BITS)]
+    await store.save(batch)
+    await store.save([span(1), span(4)])
 
-    new = await store.save([span(2, status=500), span(3)])
+    new = [await store.save(batch), await store.save([one for one in batch if one.run == "ci-1"])]
 
-    assert 1 == new
-    assert [span(1), span(2), span(3)] == await read(store)
-    assert 3 == (await store.runs())[0].requests
+    assert [0, 0] == new
+    assert [1, 2, 4, 5, 1 << BLOCK_BITS] == [found.id for found in await read(store)]
+    assert [5, 1] == [run.requests for run in await store.runs()]
+
+
+async def test_batch_cancelled_when_it_was_stored_can_be_saved_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is cancelled can't know what became of the commit, and need not."""
+    commit = store._writer.commit
+
+    async def commit_and_leave() -> None:
+        await commit()
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._writer, "commit", commit_and_leave)
+        with pytest.raises(asyncio.CancelledError):
+            await store.save([span(1), span(2)])
+
+    assert 0 == await store.save([span(1), span(2)])
+    assert [span(1), span(2)] == await read(store)
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 3))
+async def test_batch_cancelled_anywhere_can_be_saved_again(store: Store, turns: int) -> None:
+    """Wherever a save is cancelled, it has happened whole or not at all."""
+    saving = asyncio.create_task(store.save([span(1), span(2, "other")]))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    saving.cancel()
+    await asyncio.wait([saving])
+
+    await store.save([span(1), span(2, "other")])
+
+    assert [1] == [found.id for found in await read(store)]
+    assert [("ci-1", 1), ("other", 1)] == [(run.name, run.requests) for run in await store.runs()]
+
+
+@given(
+    saves=st.lists(
+        st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9), st.integers(0, 3)))
+    ),
+    again=st.sets(st.integers(0, 9)),
+    after_id=st.integers(-1, 4 << BLOCK_BITS),
+    batch=st.integers(1, 50),
+)
+async def test_whatever_ended_when_is_read_in_order_and_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    saves: list[list[tuple[str, int, int]]],
+    again: set[int],
+    after_id: int,
+    batch: int,
+) -> None:
+    """Pages overlap as they like, in few blocks or many, and some are saved twice."""
+    store = await open_store(tmp_path_factory.mktemp("data") / "dawdle.db")
+    runs: dict[int, str] = {}
+    for number, spans in enumerate(saves):
+        ids = {(block << BLOCK_BITS) + place: run for run, place, block in spans}
+        fresh = [span(one, run) for one, run in ids.items() if one not in runs]
+        runs |= {one.id: one.run for one in fresh}
+        for _ in range(2 if number in again else 1):
+            await store.save(fresh)
+    found = {
+        run: [
+            one.id
+            async for part in store.spans(run, after_id=after_id, batch=batch)
+            for one in part
+        ]
+        for run in "ab"
+    }
+    counted = {run.name: run.requests for run in await store.runs()}
+    await store.close()
+
+    assert {
+        run: sorted(one for one, of in runs.items() if of == run and one > after_id) for run in "ab"
+    } == found
+    assert Counter(runs.values()) == counted
+
+
+async def test_long_request_does_not_make_readers_hold_what_came_after_it(
+    store: Store, path: Path
+) -> None:
+    """A page keeps to a block of ids, so who reads in order holds no more than a block."""
+    late = 5 << BLOCK_BITS
+    await store.save([span(1), span(late), span(late + 1)])
+
+    with closing(sqlite3.connect(path)) as database:
+        pages = database.execute("SELECT first_id, count FROM pages ORDER BY first_id").fetchall()
+
+    assert [(1, 1), (late, 2)] == pages
 
 
 async def test_runs_in_one_batch_are_kept_apart(store: Store) -> None:
@@ -239,7 +352,8 @@ async def test_spans_come_in_order_of_arrival_whatever_ended_first(store: Store)
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 100])
 async def test_lists_are_bounded_and_lose_nothing(store: Store, batch: int) -> None:
     """Reading goes in lists of at most *batch*, also when the last one is full."""
-    await store.save([span(number) for number in range(1, 5)])
+    await store.save([span(number) for number in (1, 3, 4)])
+    await store.save([span(2)])
 
     lists = [found async for found in store.spans("ci-1", batch=batch)]
 
@@ -247,11 +361,35 @@ async def test_lists_are_bounded_and_lose_nothing(store: Store, batch: int) -> N
     assert [1, 2, 3, 4] == [one.id for found in lists for one in found]
 
 
-async def test_reading_can_begin_after_an_id(store: Store) -> None:
-    """A reader goes on where it was."""
-    await store.save([span(1), span(2), span(3)])
+@pytest.mark.parametrize("after_id", [0, 1, 2, 3, 4, 1 << BLOCK_BITS])
+async def test_reading_can_begin_after_an_id(store: Store, after_id: int) -> None:
+    """A reader goes on where it was, also in the middle of a page."""
+    ids = [1, 2, 3, (1 << BLOCK_BITS) - 1, 1 << BLOCK_BITS, (1 << BLOCK_BITS) + 1]
+    await store.save([span(number) for number in ids])
 
-    assert [3] == [found.id for found in await read(store, after_id=2)]
+    found = [found.id for found in await read(store, after_id=after_id)]
+
+    assert [number for number in ids if number > after_id] == found
+
+
+async def test_small_pages_are_read_many_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow trickle leaves a page for each span; reading it does not take a read for each."""
+    await save_each(store, *(span(number) for number in range(1, 10)))
+    reads = 0
+    read_pages = store._read
+
+    async def count(*arguments: Any) -> list[Any]:
+        nonlocal reads
+        reads += 1
+        return await read_pages(*arguments)
+
+    monkeypatch.setattr(store, "_read", count)
+    found = [one.id async for part in store.spans("ci-1", batch=4) for one in part]
+
+    assert list(range(1, 10)) == found
+    assert 4 == reads  # 4, 4, 1 and nothing more
 
 
 async def test_unknown_run_has_no_spans(store: Store) -> None:
@@ -276,15 +414,24 @@ async def test_slow_reader_holds_no_snapshot(store: Store, path: Path) -> None:
 # --- runs ----------------------------------------------------------------------------------------
 
 
-async def test_runs_tell_counts_and_arrivals(store: Store) -> None:
+async def test_runs_tell_counts_and_last_arrival(store: Store) -> None:
     """A run made by name is empty; one made by its spans was created with the first of them."""
     await store.add_run("empty", 50)
-    await store.save([span(1), span(2), span(3)])
+    await store.save([span(3), span(2)])
+    await store.save([span(1)], losses=[Loss("ci-1", 7)])
 
     assert [
-        StoredRun("empty", 50, 0, 0, None, None),
-        StoredRun("ci-1", 1_001, 3, 0, 1_001, 1_003),
+        StoredRun("empty", 50, 0, 0, None),
+        StoredRun("ci-1", 1_002, 3, 0, 1_003),
     ] == await store.runs()
+
+
+async def test_first_span_of_an_empty_run_is_its_last_arrival(store: Store) -> None:
+    """What was made by name or by a loss learns of arrivals by and by."""
+    await store.save([], losses=[Loss("ci-1", 7, count=2)])
+    await store.save([span(1)])
+
+    assert [StoredRun("ci-1", 7, 1, 2, 1_001)] == await store.runs()
 
 
 async def test_adding_a_run_again_keeps_it(store: Store) -> None:
@@ -311,13 +458,28 @@ async def test_trim_removes_the_oldest_and_counts_them(
 ) -> None:
     """The oldest spans leave, over as many chunks as it takes, and are counted as dropped."""
     monkeypatch.setattr(store_module, "CHUNK", 2)
-    await store.save([span(number) for number in range(1, 6)])
+    await save_each(store, *(span(number) for number in range(1, 6)))
 
     trimmed = await store.trim("ci-1", count)
 
     assert 5 - left == trimmed
     assert list(range(6 - left, 6)) == [found.id for found in await read(store)]
     assert [(left, 5 - left)] == [(run.requests, run.dropped) for run in await store.runs()]
+
+
+async def test_trimmed_spans_leave_by_the_page(store: Store) -> None:
+    """A page is removed whole: less than one more than was asked for, and truly counted."""
+    await store.save([span(1), span(4)])
+    await store.save([span(2), span(3)])
+    await store.save([span(5)])
+
+    trimmed = await store.trim("ci-1", 3)
+
+    assert 4 == trimmed
+    assert [5] == [found.id for found in await read(store)]
+    assert [(1, 4, 1_005)] == [
+        (run.requests, run.dropped, run.last_arrival_ns) for run in await store.runs()
+    ]
 
 
 async def test_trimming_an_unknown_run_removes_nothing(store: Store) -> None:
@@ -347,13 +509,13 @@ async def test_sweep_takes_what_is_deleted_in_chunks_and_nothing_else(
 ) -> None:
     """A large run leaves in small transactions, between which others write."""
     monkeypatch.setattr(store_module, "CHUNK", 2)
-    await store.save([*(span(number) for number in range(1, 6)), span(6, "other")])
+    await save_each(store, *(span(number) for number in range(1, 6)), span(6, "other"))
     await store.delete_run("ci-1")
 
     left = []
     while await store.sweep():
         with closing(sqlite3.connect(path)) as database:
-            left += database.execute("SELECT count(*) FROM spans").fetchone()
+            left += database.execute("SELECT count(*) FROM pages").fetchone()
 
     assert [4, 2, 1] == left
     assert ["other"] == [run.name for run in await store.runs()]
@@ -361,48 +523,50 @@ async def test_sweep_takes_what_is_deleted_in_chunks_and_nothing_else(
 
 async def test_reader_of_a_deleted_run_never_sees_its_namesake(store: Store) -> None:
     """A list read before and one read after a deletion are not of two different runs."""
-    await store.save([span(1), span(2)])
+    await save_each(store, *(span(number) for number in range(1, 6)))
     reading = store.spans("ci-1", batch=1)
-    await anext(reading)
+    first = await anext(reading)
     await store.delete_run("ci-1")
     while await store.sweep():
         pass
-    await store.save([span(3)])
+    await store.save([span(6)])
 
-    assert [] == [found async for found in reading]
+    assert [span(1)] == first
+    assert [[span(2)]] == [found async for found in reading]  # it was read with the first
 
 
-async def test_failed_batch_is_stored_not_at_all(store: Store) -> None:
+async def test_reader_sees_what_a_trim_leaves(store: Store) -> None:
+    """What leaves while it is read comes or not; the rest comes in order, once."""
+    await save_each(store, *(span(number) for number in range(1, 7)))
+    reading = store.spans("ci-1", batch=1)
+    await anext(reading)
+    await store.trim("ci-1", 4)
+
+    assert [2, 5, 6] == [one.id async for found in reading for one in found]
+
+
+async def test_page_saved_while_reading_does_not_disturb_the_order(store: Store) -> None:
+    """What is saved meanwhile comes in its place or not at all."""
+    await save_each(store, span(10), span(20), span(30))
+    reading = store.spans("ci-1", batch=1)
+    first = await anext(reading)
+    await store.save([span(5), span(40)])
+    await store.save([span(25), span(35)])
+
+    assert [10] == [one.id for one in first]
+    assert [20, 25, 30, 35] == [one.id async for found in reading for one in found]
+
+
+async def test_failed_batch_is_stored_not_at_all(store: Store, path: Path) -> None:
     """A batch is one transaction; after a failure the next one works."""
-    bad = span(2, method=None)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON pages WHEN new.first_id = 2 "
+            "BEGIN SELECT raise(ABORT, 'full'); END"
+        )
     with pytest.raises(StoreError):
-        await store.save([span(1), bad])
+        await store.save([span(1, "a"), span(2, "b")])
 
     await store.save([span(3)])
 
     assert [3] == [found.id for found in await read(store)]
-
-
-@given(
-    batches=st.lists(
-        st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 30)), max_size=8), max_size=6
-    )
-)
-async def test_counts_are_those_of_the_spans(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, int]]]
-) -> None:
-    """The count kept with a run is that of its spans, whatever was saved twice."""
-    store = await open_store(tmp_path_factory.mktemp("data") / "dawdle.db")
-    for batch in batches:
-        await store.save([span(number, run) for run, number in batch])
-
-    expected = {
-        run: sorted({number for batch in batches for name, number in batch if name == run})
-        for run in "ab"
-    }
-    found = {run: [one.id for one in await read(store, run)] for run in "ab"}
-    counted = {run.name: run.requests for run in await store.runs()}
-    await store.close()
-
-    assert expected == found
-    assert {run: len(ids) for run, ids in expected.items() if ids} == counted

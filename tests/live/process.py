@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import pytest
 
 import app
+from app.spans import FIELDS
 
 PATIENCE_S = 45.0  # for what must happen, on a machine that is busy with other things
 HOST = "127.0.0.1"
@@ -291,20 +292,23 @@ def dawdle(
 
 # --- the database, seen from outside -------------------------------------------------------------
 
+STORED_FIELDS = tuple(name for name in FIELDS if name != "run")  # of a span in a page
+
 
 @contextmanager
 def database(folder: Path) -> Iterator[sqlite3.Connection]:
     """The database in a data folder, whether or not a server has it open."""
     with closing(sqlite3.connect(folder / "dawdle.sqlite3", timeout=PATIENCE_S)) as connection:
-        connection.row_factory = sqlite3.Row
         yield connection
 
 
 def stored(folder: Path, columns: Sequence[str] = ("outcome", "status")) -> list[tuple[Any, ...]]:
     """Those columns of every stored span, in order of arrival."""
+    places = [STORED_FIELDS.index(column) for column in columns]
     with database(folder) as connection:
-        rows = connection.execute("SELECT * FROM spans ORDER BY id")
-        return [tuple(row[column] for column in columns) for row in rows]
+        pages = connection.execute("SELECT spans FROM pages")
+        spans = sorted(span for (page,) in pages for span in json.loads(page))
+    return [tuple(span[place] for place in places) for span in spans]
 
 
 def is_sound(folder: Path) -> bool:
