@@ -359,6 +359,11 @@ class Exchange:
         else:
             self.close(Outcome.CLIENT_GONE, "client")
 
+    def fail(self) -> None:
+        """It was our own fault."""
+        self.span.status = self.span.status or 500
+        self.close(Outcome.ERROR)
+
     def close(self, outcome: Outcome, ended_by: str | None = None) -> None:
         """End the exchange and its span; the first to do so decides."""
         if self in self.run.waiting:
@@ -382,8 +387,7 @@ class Exchange:
         elif issubclass(kind, asyncio.CancelledError | ConnectionError):
             self.abandon()
         else:
-            self.span.status = self.span.status or 500
-            self.close(Outcome.ERROR)
+            self.fail()
 
 
 ENDINGS = {

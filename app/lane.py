@@ -9,6 +9,7 @@ Here a waiting request costs no task, no frame and no parser of its own: a fifth
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Sized
 from contextlib import suppress
@@ -16,8 +17,10 @@ from typing import Protocol, cast
 
 from aiohttp.tcp_helpers import tcp_keepalive
 
+from app import reply
 from app.clock import SECOND_NS
 from app.connections import Connections
+from app.errors import OUR_FAULT
 from app.exchange import Desk, Exchange, Request
 from app.heads import Heads
 
@@ -26,13 +29,14 @@ QUIET_S = 75  # between one reply and the next request; what nginx allows, too
 SWEEP_EVERY_S = 5.0
 
 MOST_HELD = 65_536  # bytes that may arrive while a request waits
-FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\n"
-    b"Content-Type: text/plain; charset=utf-8\r\n"
-    b"Content-Length: 71\r\n"
-    b"Connection: close\r\n\r\n"
-    b"as many connections are open as this server may have; close some first\n"
+
+FULL = reply.last_word(
+    "503 Service Unavailable",
+    "as many connections are open as this server may have; close some first",
 )
+FAILED = reply.last_word("500 Internal Server Error", OUR_FAULT)
+
+log = logging.getLogger("dawdle")
 
 
 class Handlers(Protocol):
@@ -113,12 +117,22 @@ class Hall:
 class Lane(asyncio.Protocol):
     """One connection, as long as it brings nothing but plain requests for `/aio`."""
 
-    __slots__ = ("_exchange", "_hall", "_held", "_number", "_requests", "_since_ns", "_transport")
+    __slots__ = (
+        "_exchange",
+        "_hall",
+        "_held",
+        "_held_bytes",
+        "_number",
+        "_requests",
+        "_since_ns",
+        "_transport",
+    )
 
     def __init__(self, hall: Hall) -> None:
         self._hall = hall
         self._exchange: Exchange | None = None
-        self._held = b""  # what arrived while a request waits
+        self._held: list[bytes] = []  # what arrived while a request waits
+        self._held_bytes = 0
         self._number = 0
         self._requests = 0
         self._since_ns = 0  # nothing is under way
@@ -167,9 +181,12 @@ class Lane(asyncio.Protocol):
         if not self._number:
             self._number = self._hall.connections.open()
         self._requests += 1
-        exchange = self._hall.desk.arrive(request, self._number, self._requests)
-        self._exchange = exchange
-        exchange.begin(self._transport, self._written)
+        try:
+            self._exchange = self._hall.desk.arrive(request, self._number, self._requests)
+            self._exchange.begin(self._transport, self._written)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.target)
+            self._fail()
 
     def _written(self) -> None:
         exchange = self._exchange
@@ -177,21 +194,39 @@ class Lane(asyncio.Protocol):
             self._finish(exchange)
 
     def _finish(self, exchange: Exchange) -> None:
+        if self._transport.is_closing():
+            return  # the client left in the same moment: `connection_lost` comes
         self._exchange = None
         exchange.finish()
         self._since_ns = exchange.span.end_ns or 0
         if not exchange.keep_alive:
             self._transport.close()
         elif self._held:
-            data, self._held = self._held, b""
-            self._transport.resume_reading()
-            self.data_received(data)
+            self._release()
+
+    def _fail(self) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.fail()
+        self._transport.write(FAILED)
+        self._transport.close()
+
+    # --- what comes too early --------------------------------------------------------------------
 
     def _hold(self, data: bytes) -> None:
         """Keep what came early; who sends more than that is not read until its reply is out."""
-        self._held += data
-        if len(self._held) > MOST_HELD:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > MOST_HELD:
             self._transport.pause_reading()
+
+    def _release(self) -> None:
+        """Let it arrive, piece by piece, at whoever serves the connection by then."""
+        pieces, self._held, self._held_bytes = self._held, [], 0
+        self._transport.resume_reading()
+        for data in pieces:
+            if not self._transport.is_closing():
+                cast("asyncio.Protocol", self._transport.get_protocol()).data_received(data)
 
     def _hand_over(self, data: bytes) -> None:
         hall, transport = self._hall, self._transport

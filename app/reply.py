@@ -77,6 +77,14 @@ def refusal(
     return _between(before, span, after)
 
 
+def last_word(status: str, sentence: str) -> bytes:
+    """A reply for when nothing better can be said, after which the connection closes."""
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(sentence) + 1}\r\nConnection: close\r\n\r\n{sentence}\n"
+    ).encode("ascii")
+
+
 def _between(before: str, span: Span, after: str) -> bytes:
     """What differs from span to span, inside what does not."""
     own = f"X-Dawdle-Run: {span.run}\r\nX-Dawdle-Span: {span.name}\r\n"

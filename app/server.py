@@ -257,6 +257,7 @@ async def serving(settings: Settings) -> AsyncIterator[Service]:
         listener = await _listen(hall.lane if lane else hall.handlers, settings, context)
         yield Service(app, listener, hall, _url(settings, listener, secure=context is not None))
         listener.close()
+        await hall.close(0)
     finally:
         await runner.cleanup()
 

@@ -59,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "protection": {"errors", "grammar", "keys", "reply", "responses"},
     "aio": {"errors", "grammar", "keys", "exchange", "plan"},
     "heads": {"exchange", "aio"},
-    "lane": {"clock", "exchange", "connections", "heads"},
+    "lane": {"errors", "clock", "reply", "exchange", "connections", "heads"},
     "web": {
         "errors", "grammar", "assets", "spans", "report", "checks", "timeline", "preview", "runs",
         "feed", "keys", "responses", "protection", "aio", "bars", "exports", "formats",
