@@ -78,6 +78,7 @@ class Verdict:
 
     results: tuple[Result, ...]
     timed_out: bool
+    time_scale: float  # by which bounds of lengths were multiplied
 
     @property
     def passed(self) -> bool:
@@ -162,7 +163,7 @@ def evaluate(
     """The verdict on *report*; bounds of lengths are multiplied by the server's *time_scale*."""
     values = _values(report)
     results = (_result(check, report, values, time_scale) for check in checks.checks)
-    return Verdict(tuple(results), timed_out)
+    return Verdict(tuple(results), timed_out, time_scale)
 
 
 def _values(report: Report) -> dict[str, int | float | None]:
@@ -254,6 +255,7 @@ def document(verdict: Verdict) -> dict[str, object]:
     return {
         "passed": verdict.passed,
         "timed_out": verdict.timed_out,
+        "time_scale": verdict.time_scale,
         "checks": [_result_document(result) for result in verdict.results],
     }
 

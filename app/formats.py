@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from app import __version__, timeline
 from app.report import Report
-from app.retries import Policy, PolicyName
 from app.spans import Outcome
 
 NONE = "\N{EN DASH}"
@@ -49,25 +48,6 @@ def percent_text(ratio: float | None) -> str:
     return NONE if ratio is None else f"{100 * ratio:.0f}\xa0%"
 
 
-def policy_text(policy: Policy) -> str:
-    """How a client paces its retries."""
-    match policy.name:
-        case PolicyName.TOO_FEW:
-            return "too few to tell"
-        case PolicyName.NONE:
-            return "no pause"
-        case PolicyName.CONSTANT:
-            return f"a pause of {length_text(policy.first_ns)}{_jitter(policy)}"
-        case _:  # exponential
-            growth = f"each {times_text(policy.factor)} the last"
-            cap = "" if policy.cap_ns is None else f", up to {length_text(policy.cap_ns)}"
-            return f"pauses from {length_text(policy.first_ns)}, {growth}{cap}{_jitter(policy)}"
-
-
-def _jitter(policy: Policy) -> str:
-    return {None: "", True: ", with jitter", False: ", no jitter"}[policy.jitter]
-
-
 # --- a run in one sentence -----------------------------------------------------------------------
 
 
@@ -88,7 +68,7 @@ def _claim(report: Report) -> str:
     if not report.requests:
         return "No requests yet."
     if not report.peak:  # all were over as soon as they arrived
-        return f"{_plural(report.requests, 'request')}, and none had to wait."
+        return f"{timeline.plural(report.requests, 'request')}, and none had to wait."
     busy, makespan = length_text(report.busy_ns), length_text(report.makespan_ns)
     if report.requests == 1:
         return f"One request, {makespan} from arrival to end."
@@ -105,16 +85,12 @@ def _asides(report: Report) -> list[str]:
     if report.peak == 1 and report.requests > 1 and not now and 2 * longest_ns < report.makespan_ns:
         asides.append(f"Overlapped they would take {length_text(longest_ns)}.")
     if gone:
-        asides.append(f"{_plural(gone, 'client')} left before the reply was complete.")
+        asides.append(f"{timeline.plural(gone, 'client')} left before the reply was complete.")
     if now:
         asides.append(f"{count_text(now)} still in flight.")
     if dropped:
-        asides.append(f"{_plural(dropped, 'span')} could not be kept.")
+        asides.append(f"{timeline.plural(dropped, 'span')} could not be kept.")
     return asides
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count_text(count)} {noun}" if count == 1 else f"{count_text(count)} {noun}s"
 
 
 # What templates may use beside what their handlers hand them; `length` and `count` are jinja's own.
@@ -125,6 +101,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "thousands": count_text,
     "times": times_text,
     "per_cent": percent_text,
-    "policy": policy_text,
+    "policy": timeline.pauses,
 }
 GLOBALS: dict[str, object] = {"version": __version__}

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout, InvalidURL, NonHttpUrlClientError
 
 from app.errors import Fatal
+from app.grammar import quoted
 
 CONNECT_S = 10.0
 LONGEST_ANSWER_S = 330.0  # a check may wait 300 s
@@ -32,15 +33,15 @@ class Remote:
 
     async def report(self, run: str) -> dict[str, Any]:
         """The report of the run as the service's JSON has it."""
-        return await self._document("run", "GET", f"/runs/{run}.json")
+        return await self._document("run", "GET", f"{_path(run)}.json")
 
     async def report_text(self, run: str, width: int) -> str:
         """The report and timeline of the run as text."""
-        return str(await self._ask("GET", f"/runs/{run}.txt?width={width}"))
+        return str(await self._ask("GET", f"{_path(run)}.txt?width={width}"))
 
     async def check(self, run: str, checks: Mapping[str, str]) -> dict[str, Any]:
         """The verdict on the run."""
-        return await self._document("passed", "GET", f"/runs/{run}/check?{urlencode(checks)}")
+        return await self._document("passed", "GET", f"{_path(run)}/check?{urlencode(checks)}")
 
     async def _document(self, member: str, method: str, path: str, **more: Any) -> dict[str, Any]:
         """The JSON object that is asked for, which has that member if a Dawdle made it."""
@@ -53,6 +54,10 @@ class Remote:
         try:
             async with self._session.request(method, self._url + path, **more) as reply:
                 answer = await _content(reply)
+        except (InvalidURL, NonHttpUrlClientError):
+            raise Fatal(
+                f"{quoted(self._url)} is not an HTTP URL; write one such as http://127.0.0.1:3000"
+            ) from None
         except (ClientError, TimeoutError, ValueError) as error:
             raise Fatal(
                 f"no Dawdle answers at {self._url} ({str(error) or type(error).__name__}); "
@@ -63,6 +68,10 @@ class Remote:
             detail = answer.get("detail") if isinstance(answer, dict) else None
             raise Fatal(str(detail or f"{self._url}{path} answers {reply.status}; is it a Dawdle?"))
         return answer
+
+
+def _path(run: str) -> str:
+    return f"/runs/{quote(run, safe='')}"
 
 
 async def _content(reply: aiohttp.ClientResponse) -> Any:

@@ -6,27 +6,38 @@ And `dawdle report`, which is the last two of these for a server that runs alrea
 
 import asyncio
 import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, TypeVar
 
-from app import grammar
-from app.checks import parse
+from app import grammar, timeline
+from app.checks import LENGTHS, parse
 from app.errors import BadValue, Fatal, Problem
 from app.remote import Remote, remote
 from app.server import loop_factory, serving
 from app.settings import load
 
 FAILED = 1  # exit status when a check fails
-NOT_FOUND = 127  # exit status when there is no such command
+NOT_RUN, NOT_FOUND = 126, 127  # exit statuses of shells for a command that can't be started
+TERMINATED = 128 + signal.SIGTERM
+
 SETTLING = "2s"  # for replies still on their way when the command has ended
+NOTHING_ASKED = {"requests": "0.."}  # which holds as soon as nothing is in flight
 DEFAULT_URL = "http://127.0.0.1:3000"
+
+# Not for a server that only this machine reaches, as long as one command runs, and whose logs
+# nobody sees: the command, and we ourselves, could not talk to it.
+NOT_FOR_OURSELVES = ("tls_cert", "tls_key", "tls_self_signed", "token", "access_log")
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +58,27 @@ def read_checks(texts: Sequence[str]) -> dict[str, str]:
     Raises:
         Fatal: one of them is not valid.
     """
-    try:
-        pairs = grammar.pairs("&".join(texts))
-        parse(pairs)
-    except (BadValue, Problem) as error:
-        raise Fatal(f"--check: {error}") from None
+    pairs = _read("--check", grammar.pairs, "&".join(texts))
+    _read("--check", parse, pairs)
     return dict(pairs)
+
+
+def _read(option: str, read: Callable[[Any], Value], given: object) -> Value:
+    """What *read* makes of an option's value; its refusal names the option."""
+    try:
+        return read(given)
+    except (BadValue, Problem) as error:
+        raise Fatal(f"{option}: {error}") from None
+
+
+def _print(text: str, stream: TextIO | None = None) -> None:
+    """Write to standard output, or *stream*; in ASCII when it can't take the text as it is."""
+    stream = stream or sys.stdout
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = timeline.in_ascii(text)
+    print(text, end="", file=stream, flush=True)
 
 
 # --- dawdle report -------------------------------------------------------------------------------
@@ -72,6 +98,8 @@ def report(question: Question, environ: Mapping[str, str]) -> int:
     """
     Print the report of a run, and the verdict when there are checks; the exit status.
 
+    Of JSON, standard output has nothing else: the verdict goes to standard error.
+
     Raises:
         Fatal: the server can't be reached, or there is no such run.
     """
@@ -79,44 +107,73 @@ def report(question: Question, environ: Mapping[str, str]) -> int:
 
 
 async def _report(question: Question, environ: Mapping[str, str]) -> int:
+    run, checks = question.run, question.checks
     url = question.url or environ.get("DAWDLE_URL") or DEFAULT_URL
     async with remote(url, environ.get("DAWDLE_TOKEN")) as server:
+        verdict = await server.check(run, checks) if checks else None  # it may wait for the rest
         if question.as_json:
-            document = await server.report(question.run)
-            print(json.dumps(document, indent=2, ensure_ascii=False))
+            _print(json.dumps(await server.report(run), indent=2) + "\n")
         else:
-            print(await server.report_text(question.run, _width()), end="")
-        return await _judge(server, question.run, question.checks)
+            _print(await _text(server, run))
+    if verdict is None:
+        return 0
+    _print(_verdict(verdict), sys.stderr if question.as_json else sys.stdout)
+    return 0 if verdict["passed"] else FAILED
 
 
-def _width() -> int:
-    return min(max(shutil.get_terminal_size().columns, 40), 400)
+async def _text(server: Remote, run: str) -> str:
+    return await server.report_text(run, timeline.fitting(shutil.get_terminal_size().columns))
 
 
 # --- the verdict ---------------------------------------------------------------------------------
 
 
-async def _judge(server: Remote, run: str, checks: Mapping[str, str]) -> int:
-    """Print a line a check; 0 when all hold."""
-    if not checks:
-        return 0
-    verdict = await server.check(run, checks)
-    print()
-    if verdict["timed_out"]:
-        print("FAILED: the run was not complete in time")
-    for result in verdict["checks"]:
-        print(_line(result))
-    return 0 if verdict["passed"] else FAILED
+def _verdict(verdict: Mapping[str, Any]) -> str:
+    """A line a check, below a blank one."""
+    late = ["FAILED: the run was not complete in time"] if verdict["timed_out"] else []
+    lines = [_line(result, verdict["time_scale"]) for result in verdict["checks"]]
+    return "\n".join(["", *late, *lines, ""])
 
 
-def _line(result: Mapping[str, Any]) -> str:
-    value, bound = result["value"], result.get("scaled_bound", result["bound"])
-    shown = "nothing" if value is None else f"{value:.6g}"
-    line = f"{'ok    ' if result['passed'] else 'FAILED'} {result['name']}={bound}: it is {shown}"
+def _line(result: Mapping[str, Any], time_scale: float) -> str:
+    bound = f"{result['name']}={result['bound']}"
+    if "scaled_bound" in result:
+        bound += f" ({result['scaled_bound']} at time scale {grammar.number_text(time_scale)})"
+    line = f"{'ok    ' if result['passed'] else 'FAILED'} {bound}: it is {_figure(result)}"
     return f"{line} ({', '.join(result['spans'])})" if result["spans"] else line
 
 
+def _figure(result: Mapping[str, Any]) -> str:
+    """
+    The value as exact as its bounds may be.
+
+    A wait of 8 s is over a moment later, which is why it breaks `makespan=..8s`: rounded to the
+    three digits of a report, it would read as if it kept it.
+    """
+    value = result["value"]
+    if value is None:
+        return "nothing"
+    if result["name"] in LENGTHS:
+        return _length(round(value * grammar.NANOSECONDS["s"]))
+    return str(value) if isinstance(value, int) else grammar.number_text(round(value, 6))
+
+
+def _length(ns: int) -> str:
+    """A length to the microsecond."""
+    unit = "s" if ns >= grammar.NANOSECONDS["s"] else "ms"
+    exact = round(ns / grammar.MICROSECOND) * grammar.MICROSECOND
+    return f"{grammar.decimal_text(exact, grammar.NANOSECONDS[unit])} {unit}"
+
+
 # --- dawdle run ----------------------------------------------------------------------------------
+
+
+class _CannotStart(Exception):
+    """The command can't be started: the exit status, and one sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 def run(job: Job, environ: Mapping[str, str]) -> int:
@@ -124,28 +181,48 @@ def run(job: Job, environ: Mapping[str, str]) -> int:
     Run the command against a server, print what it did, judge it; the exit status.
 
     That of the command (128 + N when signal N ended it), or 1 when it was 0 and a check fails;
-    127 when there is no such command, as shells have it.
+    as shells have it, 127 when there is no such command and 126 when it can't be started.
 
     Raises:
-        Fatal: the server can't be started or reached.
+        Fatal: an option is not valid, or the server can't be started or reached.
     """
-    if shutil.which(job.command[0], path=environ.get("PATH")) is None:
-        print(f"dawdle: {job.command[0]}: there is no such command", file=sys.stderr)
-        return NOT_FOUND
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_run(job, environ))
+    _check_names(job)
+    try:
+        _find(job.command[0], environ.get("PATH"))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(_run(job, environ))
+    except _CannotStart as error:
+        _print(f"dawdle: {job.command[0]}: {error}\n", sys.stderr)
+        return error.status
+
+
+def _check_names(job: Job) -> None:
+    """Refuse them here, where they can be called by the options that they were given with."""
+    _read("--name", grammar.run_prefix, job.name)
+    if profile := job.flags.get("default_profile"):
+        _read("--profile", grammar.profile_name, profile)
+
+
+def _find(command: str, path: str | None) -> None:
+    """Make sure that it is there, so that no server is started for nothing."""
+    if shutil.which(command, path=path):
+        return
+    if shutil.which(command, os.F_OK, path):
+        raise _CannotStart(NOT_RUN, "it may not be executed; try chmod +x")
+    raise _CannotStart(NOT_FOUND, "there is no such command")
 
 
 async def _run(job: Job, environ: Mapping[str, str]) -> int:
-    async with (
-        _address(job, environ) as url,
-        remote(url, environ.get("DAWDLE_TOKEN")) as server,
-    ):
-        name = await server.make_run(job.name)
-        status = await _execute(job.command, {**environ, "DAWDLE_URL": url, "DAWDLE_RUN": name})
-        checks = {"wait": SETTLING, **job.checks} if job.checks else {}
-        print(await server.report_text(name, _width()), end="", flush=True)
-        return status or await _judge(server, name, checks)
+    with _handling({signal.SIGTERM: lambda: sys.exit(TERMINATED)}):
+        async with (
+            _address(job, environ) as url,
+            remote(url, environ.get("DAWDLE_TOKEN")) as server,
+        ):
+            name = await server.make_run(job.name)
+            told = {**environ, "DAWDLE_URL": url, "DAWDLE_RUN": name}
+            status = await _execute(job.command, told)
+            verdict = await _judge(server, name, job.checks)
+            return status or verdict
 
 
 @asynccontextmanager
@@ -158,9 +235,22 @@ async def _address(job: Job, environ: Mapping[str, str]) -> AsyncIterator[str]:
         # On a fresh data folder the first run of a prefix is number 1: requests that name no
         # run belong to it as well, so that a client only needs the address.
         own = {"host": "127.0.0.1", "port": 0, "data": data, "default_run": f"{job.name}-1"}
-        loaded = load(dict(job.flags) | own, environ, Path())
+        loaded = load(dict(job.flags) | own, environ, Path(), without=NOT_FOR_OURSELVES)
         async with serving(loaded.settings) as service:
             yield service.url
+
+
+async def _judge(server: Remote, run: str, checks: Mapping[str, str]) -> int:
+    """Wait for what is still on its way, print the report and the verdict; 0 when all holds."""
+    verdict = await server.check(run, {"wait": SETTLING, **(checks or NOTHING_ASKED)})
+    _print(await _text(server, run))
+    if not checks:
+        return 0
+    _print(_verdict(verdict))
+    return 0 if verdict["passed"] else FAILED
+
+
+# --- the command ---------------------------------------------------------------------------------
 
 
 async def _execute(command: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -170,10 +260,45 @@ async def _execute(command: Sequence[str], environ: Mapping[str, str]) -> int:
     Ctrl-C reaches it from the terminal directly; we outlive it to tell what happened. A request
     to terminate is handed on.
     """
-    process = await asyncio.create_subprocess_exec(*command, env=environ)
-    with suppress(NotImplementedError):  # Windows
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, lambda: None)
-        loop.add_signal_handler(signal.SIGTERM, process.terminate)
-    status = await process.wait()
+    process = _started(command, environ)
+    with _handling({signal.SIGINT: lambda: None, signal.SIGTERM: process.terminate}):
+        status = await asyncio.to_thread(process.wait)
     return status if status >= 0 else 128 - status
+
+
+def _started(command: Sequence[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """
+    The command, running.
+
+    Not by the loop: when uvloop can't start one, its `close` may go round and round for ever
+    (libuv issue 1933).
+    """
+    try:
+        return subprocess.Popen(command, env=environ)  # noqa: S603  # what the user asks for
+    except OSError as error:
+        raise _CannotStart(
+            NOT_RUN,
+            f"it can't be started ({error.strerror or error}); is it a program for this machine, "
+            "or does its first line name an interpreter that is there?",
+        ) from None
+
+
+@contextmanager
+def _handling(callbacks: Mapping[signal.Signals, Callable[[], object]]) -> Iterator[None]:
+    """
+    Let signals call back in the loop, as long as the context lasts.
+
+    Not by the loop's own `add_signal_handler`: that does not give back the handler that was there
+    before, such as the one by which asyncio turns Ctrl-C into a cancelled task.
+    """
+    loop = asyncio.get_running_loop()
+
+    def handler(number: int, _: object) -> None:
+        loop.call_soon_threadsafe(callbacks[signal.Signals(number)])
+
+    before = {number: signal.signal(number, handler) for number in callbacks}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

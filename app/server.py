@@ -233,7 +233,6 @@ async def serving(settings: Settings) -> AsyncIterator[Service]:
     Raises:
         Fatal: a setting is not valid, the port is taken, the data folder can't be used.
     """
-    context = tls_context(settings)
     app = create_app(settings)
     runner = web.AppRunner(
         app,
@@ -246,20 +245,28 @@ async def serving(settings: Settings) -> AsyncIterator[Service]:
     )
     try:
         await runner.setup()
-        hall = Hall(
-            app[keys.DESK],
-            app[keys.CONNECTIONS],
-            _handlers(runner),
-            most=_files_left(FILES_FOR_DATA),
-        )
-        # Only aiohttp writes an access log.
-        lane = settings.lane and not settings.access_log
-        listener = await _listen(hall.lane if lane else hall.handlers, settings, context)
-        yield Service(app, listener, hall, _url(settings, listener, secure=context is not None))
-        listener.close()
-        await hall.close(0)
+        async with _listening(app, runner, tls_context(settings)) as service:
+            yield service
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listening(
+    app: web.Application, runner: web.AppRunner, context: ssl.SSLContext | None
+) -> AsyncIterator[Service]:
+    settings = app[keys.SETTINGS]
+    hall = Hall(
+        app[keys.DESK], app[keys.CONNECTIONS], _handlers(runner), most=_files_left(FILES_FOR_DATA)
+    )
+    # Only aiohttp writes an access log.
+    lane = settings.lane and not settings.access_log
+    listener = await _listen(hall.lane if lane else hall.handlers, settings, context)
+    try:
+        yield Service(app, listener, hall, _url(settings, listener, secure=context is not None))
+    finally:
+        listener.close()
+        await hall.close(0)
 
 
 def _handlers(runner: web.AppRunner) -> web.Server:

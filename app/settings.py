@@ -10,7 +10,7 @@ import ipaddress
 import re
 import tomllib
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -460,19 +460,27 @@ class _Given(NamedTuple):
     place: str
 
 
-def load(flags: Mapping[str, object], environ: Mapping[str, str], folder: Path) -> Loaded:
+def load(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    folder: Path,
+    *,
+    without: Collection[str] = (),
+) -> Loaded:
     """
     The settings from flags, environment and `dawdle.toml`, in this order, else the defaults.
 
     *flags* holds what the command line gave, by the setting's name, and `config` when a file was
     named there; *folder* is where `dawdle.toml` is looked for and named files are relative to.
+    The settings *without* keep their defaults, whatever is given for them.
 
     Raises:
         Fatal: a value is bad, a name unknown, or the file missing or broken; one sentence.
     """
-    given = ChainMap(
+    layers = ChainMap(
         _from_flags(flags), _from_environment(environ), _from_file(flags, environ, folder)
     )
+    given = {name: each for name, each in layers.items() if name not in without}
     try:
         settings = Settings.model_validate({name: each.value for name, each in given.items()})
     except ValidationError as error:

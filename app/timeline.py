@@ -50,26 +50,28 @@ NAMES_FROM = 100  # columns from which there is room for keys and targets
 LONGEST_NAME = 32
 
 
-def text(
-    report: Report,
-    spans: Sequence[Span],
-    *,
-    width: int = 80,
-    most: int = MOST_ROWS,
-    ascii_only: bool = False,
-) -> str:
+def text(report: Report, spans: Sequence[Span], *, width: int = 80, most: int = MOST_ROWS) -> str:
     """
     The report, then the first *most* of *spans* as bars on the time axis of the whole run.
 
     *spans* are in order of arrival; they may be fewer than the report counted, which the text
-    then says. *width* is kept within 40 to 400 columns; no line is longer.
+    then says. *width* is kept within bounds, see `fitting`; no line is longer.
     """
-    width = min(max(width, NARROWEST), WIDEST)
+    width = fitting(width)
     lines = list(_headline(report, spans[:most], width))
     if report.requests:
         lines += ["", *_bars(report, spans[:most], width)]
-    page = "".join(f"{line.rstrip()}\n" for line in lines).replace(JOINED, " ")
-    return page.translate(ASCII).encode("ascii", "replace").decode() if ascii_only else page
+    return "".join(f"{line.rstrip()}\n" for line in lines).replace(JOINED, " ")
+
+
+def fitting(width: int) -> int:
+    """The nearest width, in columns, that there is a text for: 40 to 400."""
+    return min(max(width, NARROWEST), WIDEST)
+
+
+def in_ascii(page: str) -> str:
+    """The same text, sign for sign, for consoles that know ASCII alone."""
+    return page.translate(ASCII).encode("ascii", "replace").decode()
 
 
 # --- figures -------------------------------------------------------------------------------------
@@ -97,7 +99,7 @@ def _summary(report: Report) -> str:
         f"{count:,} {WORDS[outcome]}" for outcome, count in report.outcomes.items() if count
     )
     statuses = ", ".join(f"{status} {TIMES}{count:,}" for status, count in report.statuses.items())
-    return f"{report.run}: {_plural(report.requests, 'request')} ({outcomes})" + (
+    return f"{report.run}: {plural(report.requests, 'request')} ({outcomes})" + (
         f"; status {statuses}" if statuses else ""
     )
 
@@ -125,7 +127,7 @@ def _figures(report: Report, spans: Sequence[Span]) -> Iterator[tuple[str, str]]
     if report.retries.count:
         yield "retries", _retries(report)
     if report.dropped:
-        yield "dropped", f"{_plural(report.dropped, 'span')} not kept, so not counted here"
+        yield "dropped", f"{plural(report.dropped, 'span')} not kept, so not counted here"
     if scales := sorted({span.time_scale for span in spans} - {1.0}):
         yield "time scale", f"{', '.join(f'{scale:g}' for scale in scales)} of the planned delays"
 
@@ -151,16 +153,19 @@ def _cancelled(report: Report) -> str:
 def _retries(report: Report) -> str:
     retries = report.retries
     shown = "; ".join(_key(one) for one in retries.shown[:3])
-    return f"{retries.count:,} for {_plural(retries.keys, 'key')}: {shown}" + (
+    return f"{retries.count:,} for {plural(retries.keys, 'key')}: {shown}" + (
         "; ..." if retries.keys > 3 else ""
     )
 
 
 def _key(one: KeyRetries) -> str:
-    return f"{printable(one.key, LONGEST_NAME)} {one.attempts:,} attempts, {_policy(one.policy)}"
+    name, error = printable(one.key, LONGEST_NAME), one.policy.error
+    fit = "" if error is None else f" (error {100 * error:.0f} %)"
+    return f"{name} {one.attempts:,} attempts, {pauses(one.policy)}{fit}"
 
 
-def _policy(policy: Policy) -> str:
+def pauses(policy: Policy) -> str:
+    """How a client paces its retries, in words."""
     match policy.name:
         case PolicyName.TOO_FEW:
             return "too few to tell the pauses"
@@ -168,13 +173,11 @@ def _policy(policy: Policy) -> str:
             return "no pause"
         case PolicyName.CONSTANT:
             pause = f"a pause of {length(policy.first_ns or 0)}"
-        case _:
-            first, factor = length(policy.first_ns or 0), _ratio(policy.factor)
-            pause = f"pauses from {first} growing {TIMES}{factor}"
-    if policy.cap_ns is not None:
-        pause += f" up to {length(policy.cap_ns)}"
-    jitter = {None: "", True: ", with jitter", False: ", no jitter"}[policy.jitter]
-    return f"{pause}{jitter} (error {100 * (policy.error or 0):.0f} %)"
+        case _:  # exponential
+            first, factor = length(policy.first_ns or 0), policy.factor or 1
+            pause = f"pauses from {first}, each {_digits(factor)}{TIMES} the last"
+    cap = "" if policy.cap_ns is None else f", up to {length(policy.cap_ns)}"
+    return pause + cap + {None: "", True: ", with jitter", False: ", no jitter"}[policy.jitter]
 
 
 def length(ns: int) -> str:
@@ -195,7 +198,8 @@ def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:,.2f}"
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """So many of them: 1 request, 2,000 requests."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 

@@ -23,7 +23,7 @@ RUNS_SHOWN = 200  # in the page; the JSON has them all
 LARGEST_BODY = 64 * 1024  # of a control page, which reads but a name or a token
 MESSAGES_APART_S = 0.1  # at most ten a second
 PING_S = 15.0
-WIDTHS = range(40, 401)
+WIDTHS = range(timeline.NARROWEST, timeline.WIDEST + 1)
 
 
 # --- what this is --------------------------------------------------------------------------------

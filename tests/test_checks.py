@@ -295,6 +295,7 @@ def test_document_shows_value_bound_and_offenders() -> None:
     assert {
         "passed": False,
         "timed_out": False,
+        "time_scale": 0.5,
         "checks": [
             {
                 "name": "makespan",

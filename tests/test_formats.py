@@ -5,7 +5,6 @@ import pytest
 from app import formats, report
 from app.formats import Headline, headline
 from app.report import Report
-from app.retries import Policy, PolicyName
 from app.spans import Kind, Outcome, Span, span_id
 
 SECOND = 10**9
@@ -76,36 +75,6 @@ def test_moments_about_the_epoch_have_a_day(ns: int, expected: str) -> None:
 def test_number_is_written_for_reading(name: str, value: float | None, expected: str) -> None:
     """Counts in thousands, ratios as multiples or whole per cent, a dash for a ratio to nothing."""
     assert expected == formats.FILTERS[name](value)
-
-
-@pytest.mark.parametrize(
-    ("policy", "expected"),
-    [
-        (Policy(name=PolicyName.TOO_FEW), "too few to tell"),
-        (Policy(name=PolicyName.NONE), "no pause"),
-        (
-            Policy(name=PolicyName.CONSTANT, first_ns=SECOND, factor=1.0, jitter=False),
-            "a pause of 1\xa0s, no jitter",
-        ),
-        (
-            Policy(
-                name=PolicyName.EXPONENTIAL,
-                first_ns=SECOND // 2,
-                factor=2.0,
-                cap_ns=8 * SECOND,
-                jitter=True,
-            ),
-            f"pauses from 500\xa0ms, each 2.0{TIMES} the last, up to 8\xa0s, with jitter",
-        ),
-        (
-            Policy(name=PolicyName.EXPONENTIAL, first_ns=SECOND, factor=3.0),
-            f"pauses from 1\xa0s, each 3.0{TIMES} the last",
-        ),
-    ],
-)
-def test_policy_is_said_in_words(policy: Policy, expected: str) -> None:
-    """What a client does between attempts reads as a sentence would."""
-    assert expected == formats.policy_text(policy)
 
 
 FIVE = (5, 7, 5, 5, 7)

@@ -284,6 +284,19 @@ def test_a_run_name_needs_no_escaping(text: str) -> None:
     assert name not in (".", "..", "latest")
 
 
+@pytest.mark.parametrize("prefix", ["ci", "_", "a.txt", "latest", "a" * 57])
+def test_prefix_of_a_run_leaves_room_for_its_number(prefix: str) -> None:
+    """With the highest number it still names a run."""
+    assert grammar.run_name(f"{grammar.run_prefix(prefix)}-999999")
+
+
+@pytest.mark.parametrize("prefix", ["", "a b", ".a", "é", "a/b", "a" * 58])
+def test_what_can_not_begin_the_name_of_a_run(prefix: str) -> None:
+    """The sentence quotes what was written, without a number."""
+    with pytest.raises(BadValue, match="can't begin the name of a run; use 1 to 57 letters"):
+        grammar.run_prefix(prefix)
+
+
 @pytest.mark.parametrize("name", ["a", "slow-tail", "z9-", "a" * 32])
 def test_profile_names(name: str) -> None:
     """Lower case, beginning with a letter."""

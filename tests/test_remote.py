@@ -58,6 +58,18 @@ async def test_refusal_explains_itself(client: Client) -> None:
             await server.report("nobody")
 
 
+@pytest.mark.parametrize("run", ["x?y", "x#y", "x/y", "x%41", "x y", "ü"])
+async def test_name_that_no_run_has_is_asked_for_as_it_is(client: Client, run: str) -> None:
+    """Not the part of it that a URL would leave of it."""
+    await client.get("/aio?delay=0&run=x")
+
+    async with remote(url_of(client), None) as server:
+        for ask in (server.report(run), server.report_text(run, 80)):
+            with pytest.raises(Fatal, match="there is no run"):
+                await ask
+        assert (await server.check(run, {"requests": "0"}))["passed"]
+
+
 async def test_token_opens_the_server(start: Start) -> None:
     """And without it the sentence says what is missing."""
     client = await start(token=TOKEN)
@@ -78,11 +90,15 @@ async def test_nobody_there_is_said_in_one_sentence() -> None:
             await server.report("ci")
 
 
-@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "127.0.0.1:3000", "ftp://127.0.0.1", "http://", "http://[::1", ""]
+)
 async def test_url_that_is_none_is_said_in_one_sentence(url: str) -> None:
     """No traceback, whatever is typed."""
     async with remote(url, None) as server:
-        with pytest.raises(Fatal, match="no Dawdle answers at"):
+        with pytest.raises(
+            Fatal, match=r"' is not an HTTP URL; write one such as http://127\.0\.0\.1:"
+        ):
             await server.report("ci")
 
 

@@ -154,6 +154,17 @@ def test_layers_mix_setting_by_setting(tmp_path: Path) -> None:
     )
 
 
+def test_settings_that_are_left_out_keep_their_defaults(tmp_path: Path) -> None:
+    """From every layer, even where the value is not valid; all others are as they were given."""
+    (tmp_path / "dawdle.toml").write_text('token = "short"\nport = 1', encoding="utf-8")
+    flags, environ = {"tls_cert": "cert.pem"}, {"DAWDLE_TLS_SELF_SIGNED": "maybe"}
+
+    loaded = load(flags, environ, tmp_path, without=("token", "tls_cert", "tls_self_signed"))
+
+    assert Settings(port=1) == loaded.settings
+    assert ("default", "dawdle.toml") == (loaded.origins["token"], loaded.origins["port"])
+
+
 def test_the_environment_of_the_process_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,12 +45,10 @@ def cut(outcome: Outcome, end_s: float | None, **changes: object) -> dict[str, o
     return nothing | {"outcome": outcome, "end_ns": end} | changes
 
 
-def draw(
-    *spans: Span, now_s: float = 1000, width: int = 60, most: int = 60, ascii_only: bool = False
-) -> str:
+def draw(*spans: Span, now_s: float = 1000, width: int = 60, most: int = 60) -> str:
     now = BEGIN + round(now_s * SECOND)
     report = build(spans, run="demo", now_ns=now)
-    return timeline.text(report, spans, width=width, most=most, ascii_only=ascii_only)
+    return timeline.text(report, spans, width=width, most=most)
 
 
 def picture(page: str) -> list[str]:
@@ -301,8 +299,8 @@ def test_what_was_cancelled_and_dropped_and_scaled_is_said() -> None:
         (Policy(name=PolicyName.TOO_FEW), "too few to tell the pauses"),
         (Policy(name=PolicyName.NONE), "no pause"),
         (
-            Policy(name=PolicyName.CONSTANT, first_ns=SECOND, jitter=False, error=0.01),
-            "a pause of 1\xa0s, no jitter (error 1 %)",
+            Policy(name=PolicyName.CONSTANT, first_ns=SECOND, factor=1.0, jitter=False),
+            "a pause of 1\xa0s, no jitter",
         ),
         (
             Policy(
@@ -311,19 +309,18 @@ def test_what_was_cancelled_and_dropped_and_scaled_is_said() -> None:
                 factor=2.0,
                 cap_ns=MINUTE,
                 jitter=True,
-                error=0.3,
             ),
-            "pauses from 1\xa0s growing \u00d72.00 up to 60\xa0s, with jitter (error 30 %)",
+            "pauses from 1\xa0s, each 2\u00d7 the last, up to 60\xa0s, with jitter",
         ),
         (
-            Policy(name=PolicyName.EXPONENTIAL, first_ns=SECOND, factor=2.0, error=0.0),
-            "pauses from 1\xa0s growing \u00d72.00 (error 0 %)",
+            Policy(name=PolicyName.EXPONENTIAL, first_ns=SECOND, factor=1.251),
+            "pauses from 1\xa0s, each 1.25\u00d7 the last",
         ),
     ],
 )
 def test_policy_reads_as_words(policy: Policy, words: str) -> None:
-    """What it is, its parameters, and how well it fits."""
-    assert words == timeline._policy(policy)
+    """What a client does between attempts, as a sentence would say it."""
+    assert words == timeline.pauses(policy)
 
 
 def test_first_keys_with_retries_are_named() -> None:
@@ -338,6 +335,15 @@ def test_first_keys_with_retries_are_named() -> None:
     assert "retries 5 for 5 keys: key-0 2 attempts, too few to tell the pauses;" in page
     assert "key-2 2 attempts, too few to tell the pauses; ..." in page
     assert "key-3 2 attempts" not in page
+
+
+def test_fit_of_the_pauses_is_said_where_there_is_one() -> None:
+    """The error tells how far to trust the words."""
+    spans = [make(number, 2 * number, 1, key="a", attempt=number + 1) for number in range(5)]
+
+    page = " ".join(draw(*spans, width=400).split())
+
+    assert "a 5 attempts, a pause of 1 s, no jitter (error 0 %)" in page
 
 
 @pytest.mark.parametrize(
@@ -391,10 +397,19 @@ def test_keys_and_targets_stand_at_the_right_where_there_is_room() -> None:
     assert "order-17" not in draw(*spans, width=99)
 
 
-def test_ascii_only_page_has_the_same_shape() -> None:
+@pytest.mark.parametrize(
+    ("columns", "expected"), [(-1, 40), (39, 40), (40, 40), (80, 80), (400, 400), (401, 400)]
+)
+def test_width_that_fits_is_the_nearest(columns: int, expected: int) -> None:
+    """Of a window too narrow or too wide, what there is a text for."""
+    assert expected == timeline.fitting(columns)
+
+
+def test_page_in_ascii_has_the_same_shape() -> None:
     """For consoles that know no more; a sign a line, none lost."""
     spans = [make(1, 0, 5, key="né"), make(2, 0, 10, **cut(Outcome.CLIENT_GONE, 3))]
-    rich, poor = draw(*spans, width=120), draw(*spans, width=120, ascii_only=True)
+    rich = draw(*spans, width=120)
+    poor = timeline.in_ascii(rich)
 
     assert poor.isascii()
     assert [len(one) for one in rich.splitlines()] == [len(one) for one in poor.splitlines()]
@@ -419,13 +434,11 @@ _texts = st.text(max_size=60)
     ),
     st.integers(-1, 500),
     st.integers(0, 15),
-    st.booleans(),
 )
 def test_no_line_is_longer_than_asked_for(
     drawn: list[tuple[float, float, Outcome, str, str, int]],
     width: int,
     most: int,
-    ascii_only: bool,
 ) -> None:
     """Whatever arrives, within 40 to 400 columns; nothing unprintable, no trailing blank."""
     spans = [
@@ -435,9 +448,10 @@ def test_no_line_is_longer_than_asked_for(
         )
     ]
 
-    page = draw(*spans, width=width, most=most, ascii_only=ascii_only)
+    page = draw(*spans, width=width, most=most)
 
     lines = page.split("\n")
+    assert [*map(len, lines)] == [*map(len, timeline.in_ascii(page).split("\n"))]
     assert max(map(len, lines)) <= min(max(width, 40), 400)
     assert all(one == one.rstrip() and (one.isprintable() or not one) for one in lines)
     assert not lines.pop()

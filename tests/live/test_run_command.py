@@ -96,6 +96,27 @@ def test_command_that_does_not_exist_is_127(tmp_path: Path) -> None:
     assert ended.stderr == "dawdle: dawdle-no-such-command: there is no such command\n"
 
 
+@pytest.mark.parametrize(
+    "console",
+    [
+        {"PYTHONIOENCODING": "cp1252"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+    ids=["cp1252", "ascii"],
+)
+def test_console_that_knows_no_bars_gets_ascii(
+    server: Dawdle, tmp_path: Path, console: dict[str, str]
+) -> None:
+    """Neither command ends in a traceback for a picture it can't print."""
+    ran = run(tmp_path, "--url", server.url, asking=["/aio?delay=1ms&run=plain"], **console)
+    told = dawdle(tmp_path, "report", "plain", "--url", server.url, environ=console)
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert (0, "") == (told.returncode, told.stderr)
+    assert told.stdout.isascii()
+    assert "# reply" in told.stdout
+
+
 def test_run_without_a_command_is_a_usage_error(tmp_path: Path) -> None:
     """There is nothing to judge."""
     ended = dawdle(tmp_path, "run")
@@ -132,7 +153,7 @@ def test_time_scale_and_bounds_go_together(tmp_path: Path) -> None:
     )
 
     assert 0 == ended.returncode, ended.stdout
-    assert "makespan=30ms..:" in ended.stdout
+    assert "makespan=30s.. (30ms.. at time scale 0.001): it is " in ended.stdout
 
 
 def test_profile_is_what_plain_requests_get(tmp_path: Path) -> None:
