@@ -24,7 +24,7 @@ from app.errors import OUR_FAULT
 from app.exchange import Desk, Exchange, Request
 from app.heads import Heads
 
-FIRST_REQUEST_NS = 30 * SECOND_NS  # for a new connection to bring one
+FIRST_REQUEST_S = 30  # for a new connection to bring one
 QUIET_S = 75  # between one reply and the next request; what nginx allows, too
 SWEEP_EVERY_S = 5.0
 
@@ -242,8 +242,8 @@ class Lane(asyncio.Protocol):
 
     def close_if_quiet(self, now_ns: int) -> None:
         """Close a connection that has brought nothing for too long."""
-        allowed_ns = QUIET_S * SECOND_NS if self._requests else FIRST_REQUEST_NS
-        if self._exchange is None and now_ns - self._since_ns > allowed_ns:
+        allowed_s = QUIET_S if self._requests else FIRST_REQUEST_S
+        if self._exchange is None and now_ns - self._since_ns > allowed_s * SECOND_NS:
             self._transport.close()
 
     def close_when_done(self) -> None:

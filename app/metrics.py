@@ -78,7 +78,10 @@ class Metrics(Collector):
     def _gauges(self) -> Iterator[Metric]:
         figures = {
             "in_flight": ("Spans that have not ended.", len(self._recorder.live)),
-            "waiting": ("Requests that wait for their delay.", self._desk.waiting),
+            "waiting": (
+                "Requests that wait, or whose reply the kernel does not have yet.",
+                self._desk.waiting,
+            ),
             "runs": ("Runs that are known.", len(self._runs)),
             "viewers": ("Live views that are open.", self._feed.viewers),
         }

@@ -20,7 +20,20 @@ import click
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
 
-from app import checks, cli, errors, feed, grammar, journal, plan, preview, profiles, report, runner
+from app import (
+    checks,
+    cli,
+    errors,
+    feed,
+    grammar,
+    journal,
+    lane,
+    plan,
+    preview,
+    profiles,
+    report,
+    runner,
+)
 from app import delays as delays_module
 from app import server as server_module
 from app import timeline as timeline_module
@@ -544,6 +557,8 @@ FIXED: dict[str, tuple[ModuleType, str]] = {
     "runs in a page's table": (web_module, "RUNS_SHOWN"),
     "bytes in the body of a `POST` that is not to `/aio`": (web_module, "LARGEST_BODY"),
     "characters of a fresh run's `name`": (grammar, "LONGEST_PREFIX"),
+    "seconds for a connection to bring its first request": (lane, "FIRST_REQUEST_S"),
+    "seconds between a reply and the next request": (lane, "QUIET_S"),
 }
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.clock import SECOND_NS
 from app.heads import LARGEST_HEAD
-from app.lane import FIRST_REQUEST_NS, MOST_HELD, QUIET_S, Lane
+from app.lane import FIRST_REQUEST_S, MOST_HELD, QUIET_S, Lane
 from tests.wires import (
     QUIET_ROUNDS,
     House,
@@ -702,7 +702,7 @@ async def only_lane(place: House) -> Lane:
 
 
 @pytest.mark.parametrize(
-    ("first", "allowed_ns"), [(b"", FIRST_REQUEST_NS), (QUICK, QUIET_S * SECOND_NS)]
+    ("first", "allowed_ns"), [(b"", FIRST_REQUEST_S * SECOND_NS), (QUICK, QUIET_S * SECOND_NS)]
 )
 async def test_quiet_connection_is_closed_when_its_time_is_over(
     both: Twins, first: bytes, allowed_ns: int
@@ -744,7 +744,7 @@ async def test_sweep_looks_at_every_connection_again_and_again(
 ) -> None:
     """Two connections, the second after the first sweep: both are closed."""
     monkeypatch.setattr("app.lane.SWEEP_EVERY_S", 0)
-    monkeypatch.setattr("app.lane.FIRST_REQUEST_NS", 0)
+    monkeypatch.setattr("app.lane.FIRST_REQUEST_S", 0)
     sweep = asyncio.create_task(both.lane.service.hall.sweep())
     for _ in range(2):
         wire = await both.lane.connect()
