@@ -15,8 +15,6 @@ from collections.abc import Sized
 from contextlib import suppress
 from typing import Protocol, cast
 
-from aiohttp.tcp_helpers import tcp_keepalive
-
 from app import reply
 from app.clock import SECOND_NS
 from app.connections import Connections
@@ -131,7 +129,7 @@ class Lane(asyncio.Protocol):
     def __init__(self, hall: Hall) -> None:
         self._hall = hall
         self._exchange: Exchange | None = None
-        self._held: list[bytes] = []  # what arrived while a request waits
+        self._held: list[bytes] | None = None  # what arrived while a request waits
         self._held_bytes = 0
         self._number = 0
         self._requests = 0
@@ -148,7 +146,6 @@ class Lane(asyncio.Protocol):
             return
         # So that `resume_writing` says when the kernel has everything.
         self._transport.set_write_buffer_limits(0)
-        tcp_keepalive(self._transport)
         self._since_ns = self._hall.desk.clock.now()
         self._hall.lanes.add(self)
 
@@ -201,8 +198,8 @@ class Lane(asyncio.Protocol):
         self._since_ns = exchange.span.end_ns or 0
         if not exchange.keep_alive:
             self._transport.close()
-        elif self._held:
-            self._release()
+        elif self._held is not None:
+            self._release(self._held)
 
     def _fail(self) -> None:
         exchange, self._exchange = self._exchange, None
@@ -215,14 +212,16 @@ class Lane(asyncio.Protocol):
 
     def _hold(self, data: bytes) -> None:
         """Keep what came early; who sends more than that is not read until its reply is out."""
+        if self._held is None:
+            self._held = []
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes > MOST_HELD:
             self._transport.pause_reading()
 
-    def _release(self) -> None:
+    def _release(self, pieces: list[bytes]) -> None:
         """Let it arrive, piece by piece, at whoever serves the connection by then."""
-        pieces, self._held, self._held_bytes = self._held, [], 0
+        self._held, self._held_bytes = None, 0
         self._transport.resume_reading()
         for data in pieces:
             if not self._transport.is_closing():

@@ -280,11 +280,14 @@ async def _listen(
 ) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
-        return await loop.create_server(
+        listener = await loop.create_server(
             protocols, settings.host, settings.port, backlog=BACKLOG, ssl=context
         )
     except OSError as error:
         raise Fatal(_deaf(settings.host, settings.port, error)) from None
+    for each in listener.sockets:  # connections inherit it: dead peers are noticed some day
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return listener
 
 
 def _deaf(host: str, port: int, error: OSError) -> str:
