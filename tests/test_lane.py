@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.clock import SECOND_NS
+from app.connections import Connections
 from app.heads import LARGEST_HEAD
-from app.lane import FIRST_REQUEST_S, MOST_HELD, QUIET_S, Lane
+from app.lane import FIRST_REQUEST_S, MOST_HELD, QUIET_S, Hall, Lane
+from tests import fakes
 from tests.wires import (
     QUIET_ROUNDS,
     House,
@@ -806,3 +808,24 @@ async def test_failure_of_ours_is_said_and_written_down(
         talk = await place.talk([request(f"/aio?run=e&{knobs}")])
 
     assert ([500], outcomes) == (talk.statuses, [span["outcome"] for span in talk.spans])
+
+
+class Handlers:
+    """What a hall asks of aiohttp's server: one connection is open there."""
+
+    connections = ("one",)
+
+    def __call__(self) -> asyncio.Protocol:
+        return asyncio.Protocol()
+
+
+@pytest.mark.parametrize(("most", "full"), [(3, False), (2, True), (1, True)])
+async def test_connections_in_lanes_and_with_aiohttp_are_bounded_together(
+    *, most: int, full: bool
+) -> None:
+    """One is in its lane, one was handed over, and aiohttp's are counted when it matters."""
+    hall = Hall(fakes.House().desk, Connections(), Handlers(), most=most)
+    hall.lanes.add(hall.lane())
+    hall.hand_over(hall.lane())
+
+    assert full == hall.is_full
