@@ -15,10 +15,10 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
-from itertools import chain
-from operator import attrgetter, itemgetter
+from itertools import chain, repeat
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -40,12 +40,16 @@ BLOCK_BITS = 14
 # MIGRATIONS[n] leads from schema n (PRAGMA user_version) to n + 1; a released one never changes.
 # A run without a name was deleted; its spans are being swept away. Ids of runs are not reused.
 #
-# `spans` is a JSON array with an array for each span: the values of FIELDS in their order, without
-# `run`. JSON, since every version of Python reads it, it can do nothing but be data, it escapes
-# what is no Unicode (lone surrogates of a header), and SQLite can look into it:
+# `spans` is a JSON object of columns: under the name of each of FIELDS but `run` an array with the
+# value of every span, or that value alone where all have the same (never for `id`). A field that a
+# page does not know has its default. Columns take half the bytes and time of rows. JSON, since
+# every version of Python reads it, it can do nothing but be data, it escapes what is no Unicode
+# (lone surrogates of a header), and SQLite can look into it:
 #
-#   SELECT runs.name, span.value ->> 0 AS id, span.value ->> 21 AS status
-#   FROM runs JOIN pages ON run_id = runs.id JOIN json_each(spans) AS span ORDER BY id;
+#   SELECT runs.name, id.value AS id,
+#          spans ->> (CASE json_type(spans, '$.status') WHEN 'array'
+#                     THEN '$.status[' || id.key || ']' ELSE '$.status' END) AS status
+#   FROM runs JOIN pages ON run_id = runs.id JOIN json_each(spans, '$.id') AS id ORDER BY id;
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE boots (number INTEGER NOT NULL);
@@ -113,9 +117,8 @@ T = TypeVar("T")
 Parameters = Sequence[object] | Mapping[str, object]
 
 _COLUMNS = tuple(name for name in FIELDS if name != "run")
-_ARRIVAL = _COLUMNS.index("arrival_ns")
+_DEFAULTS = {field.name: field.default for field in fields(Span)}
 _values: Callable[[Span], tuple[object, ...]] = attrgetter(*_COLUMNS)
-_first: Callable[[tuple[object, ...]], Any] = itemgetter(0)
 _by_id = attrgetter("id")
 
 _KINDS = {kind.value: kind for kind in Kind}
@@ -326,16 +329,25 @@ async def _number(
 
 
 def _pages(spans: Iterable[Span]) -> list[Page]:
-    by_page: defaultdict[tuple[str, int], list[tuple[Any, ...]]] = defaultdict(list)
+    by_page: defaultdict[tuple[str, int], list[Span]] = defaultdict(list)
     for span in spans:
-        by_page[span.run, span.id >> BLOCK_BITS].append(_values(span))
-    return [_page(run, rows) for (run, _), rows in by_page.items()]
+        by_page[span.run, span.id >> BLOCK_BITS].append(span)
+    return [_page(run, its) for (run, _), its in by_page.items()]
 
 
-def _page(run: str, rows: list[tuple[Any, ...]]) -> Page:
-    rows.sort(key=_first)
-    first, last = rows[0], rows[-1]
-    return Page(run, first[0], len(rows), first[_ARRIVAL], last[_ARRIVAL], _json(rows))
+def _page(run: str, spans: list[Span]) -> Page:
+    spans.sort(key=_by_id)
+    first, last = spans[0], spans[-1]
+    columns = zip(_COLUMNS, zip(*map(_values, spans), strict=True), strict=True)
+    text = _json({name: _folded(name, values) for name, values in columns})
+    return Page(run, first.id, len(spans), first.arrival_ns, last.arrival_ns, text)
+
+
+def _folded(name: str, values: tuple[object, ...]) -> object:
+    """The values of a column, or the only one there is."""
+    one = values[0]
+    is_same = name != "id" and one == values[-1] and values.count(one) == len(values)
+    return one if is_same else values
 
 
 def _runs(
@@ -349,19 +361,21 @@ def _runs(
 
 
 def _spans(run: str, _cursor: sqlite3.Cursor, row: tuple[str]) -> list[Span]:
-    """
-    The spans of a page.
+    """The spans of a page, built by position: a third less time than by keywords."""
+    page = _DEFAULTS | json.loads(row[0]) | {"run": run}
+    page["kind"] = _named(page["kind"], _KINDS)
+    page["outcome"] = _named(page["outcome"], _OUTCOMES)
+    count = len(page["id"])
+    return list(map(Span, *(_unfolded(page[name], count) for name in FIELDS)))
 
-    Built by position and then put right: a third less time than by keywords.
-    """
-    spans = []
-    for values in json.loads(row[0]):
-        values.insert(1, run)
-        span = Span(*values)
-        span.kind = _KINDS[span.kind]
-        span.outcome = _OUTCOMES[span.outcome]
-        spans.append(span)
-    return spans
+
+def _named(values: Any, members: Mapping[str, T]) -> list[T] | T:
+    """The members of an enumeration for a column of their names."""
+    return [members[name] for name in values] if isinstance(values, list) else members[values]
+
+
+def _unfolded(values: Any, count: int) -> Iterable[Any]:
+    return values if isinstance(values, list) else repeat(values, count)
 
 
 def _before_block(number: int) -> int:
