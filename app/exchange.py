@@ -49,16 +49,6 @@ class Request(NamedTuple):
     accept: str = ""
 
 
-class Decision(NamedTuple):
-    """What the desk decided for one request."""
-
-    run: Run
-    plan: Plan = NO_PLAN
-    key: str | None = None
-    attempt: int | None = None
-    problem: Problem | None = None
-
-
 class Explain(Protocol):
     """How a problem is put into words."""
 
@@ -122,49 +112,58 @@ class Desk:
         raises a `Problem`: the exchange has it, and will reply with nothing else.
         """
         now_ns = self.clock.now()
-        decision = self._decide(request, now_ns)
-        run, plan, key, attempt, problem = decision
-        span = self.recorder.open(
-            run,
-            Kind.HTTP,
-            now_ns=now_ns,
-            method=request.method,
-            target=request.target,
-            key=key,
-            attempt=attempt,
-            connection=connection,
-            connection_request=connection_request,
-            http_version=request.http_version,
-            user_agent=request.user_agent,
-            delay_ns=plan.delay_ns if problem is None else None,
-            time_scale=self.time_scale,
-            drip=plan.drip,
-        )
-        return Exchange(self, request, span, decision)
-
-    def _decide(self, request: Request, now_ns: int) -> Decision:
         try:
             knobs = self.planner.read(request.asked)
-            self._admit()
+            if self.stopping or self.waiting >= self.max_waiting:
+                raise self._no_room()
         except Problem as problem:
             run = self._run(self.planner.find_run(request.asked), now_ns)
-            return Decision(run, problem=problem)
+            span = self._open(run, request, now_ns, connection, connection_request)
+            return Exchange(self, request, span, run, problem=problem)
         run = self._run(knobs.run, now_ns)
         arrived = run.gate.ordinal(knobs.seed)
         key = knobs.key
         attempt = None if key is None else run.gate.attempt(key)
         plan = knobs.certain or self._draw(knobs, _ordinal(knobs, attempt, arrived))
-        return Decision(run, plan, key, attempt)
+        span = self._open(run, request, now_ns, connection, connection_request, plan, key, attempt)
+        return Exchange(self, request, span, run, plan)
 
-    def _admit(self) -> None:
+    def _open(  # noqa: PLR0917 - by position: half the time
+        self,
+        run: Run,
+        request: Request,
+        now_ns: int,
+        connection: int,
+        connection_request: int,
+        plan: Plan | None = None,
+        key: str | None = None,
+        attempt: int | None = None,
+    ) -> Span:
+        return self.recorder.open(
+            run,
+            Kind.HTTP,
+            request.method,
+            request.target,
+            now_ns,
+            key,
+            attempt,
+            connection,
+            connection_request,
+            request.http_version,
+            request.user_agent,
+            None if plan is None else plan.delay_ns,
+            self.time_scale,
+            None if plan is None else plan.drip,
+        )
+
+    def _no_room(self) -> Problem:
         if self.stopping:
-            raise Problem("shutting-down", "this server is stopping; try again when it is back")
-        if self.waiting >= self.max_waiting:
-            raise Problem(
-                "too-many-waiting",
-                f"{self.waiting} requests wait already, as many as may (max_waiting); "
-                "send fewer at once",
-            )
+            return Problem("shutting-down", "this server is stopping; try again when it is back")
+        return Problem(
+            "too-many-waiting",
+            f"{self.waiting} requests wait already, as many as may (max_waiting); "
+            "send fewer at once",
+        )
 
     def _draw(self, knobs: Knobs, ordinal: Ordinal) -> Plan:
         draws = draws_for(knobs.seed, ordinal, self._random)
@@ -201,11 +200,19 @@ class Exchange:
         "plan", "problem", "run", "span",
     )  # fmt: skip
 
-    def __init__(self, desk: Desk, request: Request, span: Span, decision: Decision) -> None:
-        self.run = decision.run
+    def __init__(  # noqa: PLR0917 - by position: half the time
+        self,
+        desk: Desk,
+        request: Request,
+        span: Span,
+        run: Run,
+        plan: Plan = NO_PLAN,
+        problem: Problem | None = None,
+    ) -> None:
+        self.run = run
         self.span = span
-        self.plan = decision.plan
-        self.problem = decision.problem
+        self.plan = plan
+        self.problem = problem
         self.keep_alive = request.keep_alive
         self._desk = desk
         self._request = request
@@ -224,21 +231,35 @@ class Exchange:
     def begin(self, transport: Transport, on_end: Callable[[], None]) -> None:
         """Begin the wait; *on_end* is called once, when the reply is written or broken off."""
         self._transport = transport
-        if self.problem is not None:
-            self._refuse(self.problem)
-            on_end()
-            return
         self._on_end = on_end
-        self._desk.waiting += 1
-        self.run.waiting.add(self)
-        begun_ns = self.span.wait_begun_ns = self._desk.clock.now()
-        delay_ns = self.span.scaled_delay_ns or 0
-        if self.plan.drip is not None:
+        if self.problem is None:
+            self._wait(self.span.arrival_ns)
+        else:
+            self._refuse(self.problem)
+            self._end()
+
+    def _wait(self, begun_ns: int) -> None:
+        """Nothing holds the request back any more: its delay begins."""
+        span = self.span
+        span.wait_begun_ns = begun_ns
+        delay_ns = (span.delay_ns and span.scaled_delay_ns) or 0
+        if span.drip is not None:
+            self._join()
             self._next = lambda: self._begin_drip(delay_ns)
-        if delay_ns and self.plan.drip is None:
+            self._ring()
+        elif delay_ns:
+            self._join()
             self._alarm = self._desk.clock.call_at(begun_ns + delay_ns, self._ring)
         else:
             self._ring()
+            if span.end_ns is None:  # the kernel does not have all of the reply yet
+                self._join()
+
+    def _join(self) -> None:
+        """Count as waiting, among those who can be dismissed; those who watch are told."""
+        self._desk.waiting += 1
+        self.run.waiting.add(self)
+        self._desk.recorder.changed(self.span)
 
     def dismiss(self, problem: Problem) -> None:
         """
@@ -285,8 +306,8 @@ class Exchange:
 
     def _reply(self) -> None:
         content = reply.body(self.plan)
-        now_ns = self._write_head(content, b"" if self.span.method == "HEAD" else content)
-        self.span.last_byte_ns = now_ns
+        self._write_head(content, b"" if self.span.method == "HEAD" else content)
+        self.span.last_byte_ns = self.span.first_byte_ns
         self._end()
 
     def _refuse(self, problem: Problem) -> None:
@@ -325,20 +346,20 @@ class Exchange:
             due_ns = max(begun_ns + drip.next_due_ns(due), now_ns + SHORTEST_TIMER_NS)
             self._alarm = clock.call_at(due_ns, self._ring)
 
-    def _write_head(self, content: bytes, payload: bytes) -> int:
-        """Write the head for that content, and *payload* of it; the moment of the first byte."""
-        span, plan, now_ns = self.span, self.plan, self._desk.clock.now()
+    def _write_head(self, content: bytes, payload: bytes) -> None:
+        """Write the head for that content, and *payload* of it: the first byte."""
+        span, plan = self.span, self.plan
+        now_ns = self._desk.clock.now()
         span.status = plan.status
         span.fault = plan.fault
-        head = reply.head(
-            span, plan, length=len(content), keep_alive=self._may_keep_alive(), now_ns=now_ns
-        )
+        keep_alive = self._may_keep_alive()
+        head = reply.head(span, plan, len(content), keep_alive=keep_alive, now_ns=now_ns)
         self._write(head, payload)
         span.first_byte_ns = now_ns
-        return now_ns
 
     def _may_keep_alive(self) -> bool:
-        self.keep_alive = self.keep_alive and not self._desk.stopping
+        if self._desk.stopping:
+            self.keep_alive = False
         return self.keep_alive
 
     def _write(self, head: bytes, payload: bytes) -> None:
@@ -350,7 +371,10 @@ class Exchange:
 
     def finish(self) -> None:
         """The kernel has the reply: close the span as it says."""
-        self.close(*_ending(self.problem))
+        if self.problem is None:
+            self.close(Outcome.COMPLETED)
+        else:
+            self.close(*ENDINGS.get(self.problem.code, (Outcome.REJECTED, None)))
 
     def abandon(self) -> None:
         """The connection is gone: the client left, unless it was us who cut it off."""
@@ -369,8 +393,9 @@ class Exchange:
         if self in self.run.waiting:
             self.run.waiting.discard(self)
             self._desk.leave()
-        self._on_end = None  # whoever closes need not be told
-        self._end()
+        if self._on_end is not None:
+            self._on_end = None  # whoever closes need not be told
+            self._end()
         self._desk.recorder.close(self.run, self.span, outcome, ended_by)
 
     def __enter__(self) -> Self:
@@ -395,9 +420,3 @@ ENDINGS = {
     "shutting-down": (Outcome.SHUTDOWN, "shutdown"),
     "run-deleted": (Outcome.REJECTED, "deleted"),
 }
-
-
-def _ending(problem: Problem | None) -> tuple[Outcome, str | None]:
-    if problem is None:
-        return Outcome.COMPLETED, None
-    return ENDINGS.get(problem.code, (Outcome.REJECTED, None))

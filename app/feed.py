@@ -66,7 +66,7 @@ class Feed:
             self.viewers -= 1
 
     def publish(self, span: Span | None) -> None:
-        """Add a change, None if not of a span; cheap, because it happens three times a request."""
+        """Add a change, None if not of a span; cheap, because every request does."""
         self.position += 1
         self._changes.append(span)
         if not self._news.is_set():

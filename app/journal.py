@@ -61,7 +61,7 @@ class Journal:
         self._batch: list[Span] = []  # being written, or else to be written again
         self._losses: dict[str, Loss] = {}
         self._batch_losses: dict[str, Loss] = {}
-        self._newest_id = span_id(store.boot, 0)
+        self._newest_id = span_id(store.boot, 0)  # of what left `_pending`
         self._stored = 0  # spans on disk, over all runs
         self._leaving: list[str] = []  # runs to delete in the next round
         self._sweeping = True  # a process that was killed may have left a deleted run behind
@@ -91,13 +91,13 @@ class Journal:
 
     def add(self, span: Span) -> None:
         """Take a span that has ended; it is on disk soon. Dropped when too many wait already."""
-        self._newest_id = max(self._newest_id, span.id)
+        if not self._pending:  # else the writer knows
+            self._work.set()
         if len(self._pending) + len(self._due) + len(self._batch) < self._most_pending:
             self._pending.append(span)
         else:
             self._losses.setdefault(span.run, Loss(span.run, span.arrival_ns)).count += 1
             self._drop(span.run, 1)
-        self._work.set()
 
     def _drop(self, run: str, count: int) -> None:
         self.dropped += count
@@ -207,6 +207,8 @@ class Journal:
 
     async def _write_pending(self) -> None:
         """Write what waits at this moment; what comes meanwhile is for the next round."""
+        if self._pending:
+            self._newest_id = max(self._newest_id, *map(_by_id, self._pending))
         self._due.extend(self._pending)
         self._pending.clear()
         while self._batch or self._batch_losses or self._due or self._losses:

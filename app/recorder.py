@@ -15,7 +15,7 @@ class Recorder:
     """
     Makes one span for each arrival and closes it once, on every way out.
 
-    *on_change* hears of each span as it opens, changes phase and closes; *on_end* of each that
+    *on_change* hears of each span as it changes phase and closes; *on_end* of each that
     has ended and whose run still exists. Both must return at once.
     """
 
@@ -26,19 +26,17 @@ class Recorder:
         self.outcomes: Counter[Outcome] = Counter()
         self._clock = clock
         self._runs = runs
-        self._boot = boot
-        self._numbers = count(1)
+        self._numbers = count(span_id(boot, 1))
         self._on_change = on_change
         self._on_end = on_end
 
-    def open(
+    def open(  # noqa: PLR0917 - by position: half the time
         self,
         run: Run,
         kind: Kind,
-        *,
-        now_ns: int,
         method: str,
         target: str,
+        now_ns: int,
         key: str | None = None,
         attempt: int | None = None,
         connection: int = 0,
@@ -49,9 +47,13 @@ class Recorder:
         time_scale: float = 1.0,
         drip: int | None = None,
     ) -> Span:
-        """The span of an arrival at *now_ns*; the rest are fields of `Span`."""
+        """
+        The span of an arrival at *now_ns*; the rest are fields of `Span`.
+
+        Those who watch hear of it when it is `changed` or closed: many do both in one moment.
+        """
         self._runs.arrived(run, now_ns)
-        number = span_id(self._boot, next(self._numbers))
+        number = next(self._numbers)
         span = self.live[number] = Span(
             number,
             run.name,
@@ -72,7 +74,6 @@ class Recorder:
             time_scale,
             drip,
         )
-        self._on_change(span)
         return span
 
     def in_flight(self, run: str) -> list[Span]:

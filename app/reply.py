@@ -3,12 +3,11 @@
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
 
 from app.clock import SECOND_NS
 from app.grammar import decimal_text, number_text
 from app.plan import BODYLESS, Plan
-from app.spans import Span
+from app.spans import Span, span_name
 
 MILLISECOND_NS = 1_000_000
 KEPT = 1_024  # of each part that many replies have in common
@@ -34,14 +33,9 @@ OPEN_HEADERS = {
 }
 _OPEN_LINES = "".join(f"{name}: {value}\r\n" for name, value in OPEN_HEADERS.items())
 
-
-class Scene(NamedTuple):
-    """What the replies of one second, to clients of one kind, have in common."""
-
-    time_scale: float
-    http_version: str | None
-    keep_alive: bool
-    second: int
+# What the replies of one run in one second, to clients of one kind, have in common: run, time
+# scale, HTTP version, whether the connection is kept, second. Made for each reply, so a tuple.
+Scene = tuple[str, float, str | None, bool, int]
 
 
 def body(plan: Plan) -> bytes:
@@ -60,11 +54,10 @@ def _plain_body(delay_ns: int) -> bytes:
     return f'{{"delay": {decimal_text(delay_ns, SECOND_NS)}}}'.encode()
 
 
-def head(span: Span, plan: Plan, *, length: int, keep_alive: bool, now_ns: int) -> bytes:
+def head(span: Span, plan: Plan, length: int, *, keep_alive: bool, now_ns: int) -> bytes:
     """The status line and headers, with the empty line; *length* is that of the true body."""
-    scene = Scene(span.time_scale, span.http_version, keep_alive, now_ns // SECOND_NS)
-    before, after = _planned_frame(plan, length, scene)
-    return _between(before, span, after)
+    before, after = _planned_frame(plan, length, _scene(span, now_ns, keep_alive=keep_alive))
+    return b"%b%b%b" % (before, span_name(span.id).encode(), after)
 
 
 def refusal(
@@ -72,9 +65,8 @@ def refusal(
 ) -> bytes:
     """The status line and headers of a problem, with the empty line."""
     own = f"Content-Type: {content_type}\r\nContent-Length: {length}\r\nVary: Accept\r\n"
-    scene = Scene(span.time_scale, span.http_version, keep_alive, now_ns // SECOND_NS)
-    before, after = _frame(status, own, scene)
-    return _between(before, span, after)
+    before, after = _frame(status, own, _scene(span, now_ns, keep_alive=keep_alive))
+    return b"%b%b%b" % (before, span_name(span.id).encode(), after)
 
 
 def last_word(status: str, sentence: str) -> bytes:
@@ -85,28 +77,36 @@ def last_word(status: str, sentence: str) -> bytes:
     ).encode("ascii")
 
 
-def _between(before: str, span: Span, after: str) -> bytes:
-    """What differs from span to span, inside what does not."""
-    own = f"X-Dawdle-Run: {span.run}\r\nX-Dawdle-Span: {span.name}\r\n"
-    return f"{before}{own}{after}".encode("ascii")
+def _scene(span: Span, now_ns: int, *, keep_alive: bool) -> Scene:
+    return span.run, span.time_scale, span.http_version, keep_alive, now_ns // SECOND_NS
 
 
 @lru_cache(maxsize=KEPT)
-def _planned_frame(plan: Plan, length: int, scene: Scene) -> tuple[str, str]:
-    scaled_ns = round(plan.delay_ns * scene.time_scale)
+def _planned_frame(plan: Plan, length: int, scene: Scene) -> tuple[bytes, bytes]:
+    _, time_scale, *_ = scene
+    scaled_ns = round(plan.delay_ns * time_scale)
     fault = f"X-Dawdle-Fault: {plan.fault}\r\n" if plan.fault else ""
     timing = f"Server-Timing: delay;dur={decimal_text(scaled_ns, MILLISECOND_NS)}\r\n"
     return _frame(plan.status, f"{_content_lines(plan.status, length)}{timing}{fault}", scene)
 
 
-def _frame(status: int, own: str, scene: Scene) -> tuple[str, str]:
+def _frame(status: int, own: str, scene: Scene) -> tuple[bytes, bytes]:
+    """What stands before and after the name of the span."""
+    run, time_scale, http_version, keep_alive, second = scene
     before = (
-        f"HTTP/{scene.http_version} {status:d} {_reason(status)}\r\n"
+        f"HTTP/{http_version} {status:d} {_reason(status)}\r\n"
         f"{own}"
-        f"Date: {formatdate(scene.second, usegmt=True)}\r\n"
+        f"Date: {_date(second)}\r\n"
+        f"X-Dawdle-Run: {run}\r\nX-Dawdle-Span: "
     )
-    end = _connection_line(scene.http_version, scene.keep_alive)
-    return before, f"{_scale_line(scene.time_scale)}{_OPEN_LINES}{end}"
+    end = _connection_line(http_version, keep_alive)
+    after = f"\r\n{_scale_line(time_scale)}{_OPEN_LINES}{end}"
+    return before.encode("ascii"), after.encode("ascii")
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _scale_line(time_scale: float) -> str:

@@ -70,6 +70,7 @@ class Runs:
     ) -> None:
         """With *unnamed*, requests that name no run go there instead of to `default-N`."""
         self._runs: dict[str, Run] = {}  # the newest arrival last; until then, the newest made
+        self._latest: Run | None = None  # the last of them, unless it was forgotten
         self._idle_gap_ns = idle_gap_ns
         self._max_keys = max_keys
         self._most = most
@@ -153,8 +154,9 @@ class Runs:
         run.arrived += 1
         run.in_flight += 1
         run.last_arrival_ns = now_ns
-        if not run.deleted and next(reversed(self._runs)) != run.name:
+        if run is not self._latest and not run.deleted:
             self._runs[run.name] = self._runs.pop(run.name)
+            self._latest = run
 
     def ended(self, run: Run, now_ns: int) -> None:
         """Count an end."""
@@ -170,7 +172,9 @@ class Runs:
     def _make(self, name: str, now_ns: int) -> Run:
         if len(self._runs) >= self._most:
             self._forget_oldest()
-        run = self._runs[name] = Run(name, created_ns=now_ns, max_keys=self._max_keys)
+        run = self._latest = self._runs[name] = Run(
+            name, created_ns=now_ns, max_keys=self._max_keys
+        )
         return run
 
     def _forget_oldest(self) -> None:

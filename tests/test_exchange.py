@@ -744,7 +744,7 @@ def test_a_failure_to_say_so_ends_the_exchange_all_the_same() -> None:
     call = house.call("delay=7")
 
     with (
-        mock.patch.object(reply, "_between", side_effect=RuntimeError("all is lost")),
+        mock.patch.object(reply, "_scene", side_effect=RuntimeError("all is lost")),
         pytest.raises(RuntimeError, match="all is lost"),
     ):
         house.clock.advance(7 * SECOND)
