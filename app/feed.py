@@ -33,7 +33,8 @@ class Feed:
     """
     A ring of the last 10,000 changes, numbered from 1 within the boot.
 
-    At most *most_viewers* may watch at once.
+    It is empty while nobody can ask for any of them, for no position was given since: spans that
+    nobody will look at are not kept from their memory. At most *most_viewers* may watch at once.
     """
 
     def __init__(self, boot: int, *, most_viewers: int, kept: int = KEPT) -> None:
@@ -42,6 +43,8 @@ class Feed:
         self.position = 0
         self.closed = False
         self._changes: deque[Span | None] = deque(maxlen=kept)  # None: not of a span
+        self._kept = kept
+        self._wanted = kept  # the last change that a position given so far can reach
         self._news = asyncio.Event()
         self._most_viewers = most_viewers
 
@@ -68,7 +71,10 @@ class Feed:
     def publish(self, span: Span | None) -> None:
         """Add a change, None if not of a span; cheap, because every request does."""
         self.position += 1
-        self._changes.append(span)
+        if self.position <= self._wanted:
+            self._changes.append(span)
+        elif self._changes:
+            self._changes.clear()
         if not self._news.is_set():
             self._news.set()
 
@@ -112,7 +118,8 @@ class Feed:
     # --- positions as event ids ------------------------------------------------------------------
 
     def name(self, position: int) -> str:
-        """The position as an event id, `BOOT-SEQ`."""
+        """The position as an event id, `BOOT-SEQ`; the changes after it are kept from now on."""
+        self._wanted = max(self._wanted, position + self._kept)
         return f"{self.boot}-{position}"
 
     def find(self, name: str) -> int:

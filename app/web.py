@@ -259,11 +259,11 @@ async def _tell(request: web.Request, stream: EventSourceResponse, run: Run, aft
 async def _reset(request: web.Request, stream: EventSourceResponse, run: Run) -> int:
     """Send the present state; what changes after it is to follow."""
     feed = request.app[keys.FEED]
-    position = feed.position
+    position, here = feed.position, feed.here
     built, _ = await _read(request, run.name)
     live = request.app[keys.RECORDER].in_flight(run.name)
     state = {"report": report.document(built), "in_flight": [record(span) for span in live]}
-    await stream.send(json.dumps(state), event="reset", id=feed.name(position))
+    await stream.send(json.dumps(state), event="reset", id=here)
     return position
 
 

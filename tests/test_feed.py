@@ -60,9 +60,27 @@ def test_spans_of_other_runs_are_left_out_but_counted() -> None:
 def test_the_last_change_kept_can_still_be_reached() -> None:
     """A ring of three has three changes, whatever came before."""
     feed, spans = make_feed(kept=3), [make_span(number) for number in range(1, 6)]
-    publish(feed, *spans)
+    publish(feed, *spans[:2])
+    given = feed.here
+    publish(feed, *spans[2:])
 
-    assert Batch(tuple(spans[2:]), 5) == feed.since(2, "demo")
+    assert Batch(tuple(spans[2:]), 5) == feed.since(feed.find(given), "demo")
+
+
+def test_what_nobody_can_ask_for_is_not_kept() -> None:
+    """A ring after the last position given, nothing after that, a new ring with the next."""
+    feed, spans = make_feed(kept=2), [make_span(number) for number in range(1, 7)]
+    publish(feed, *spans[:3])
+    with pytest.raises(Missed):
+        feed.since(2, "demo")
+
+    given = feed.here
+    publish(feed, *spans[3:5])
+    assert Batch(tuple(spans[3:5]), 5) == feed.since(feed.find(given), "demo")
+    publish(feed, spans[5])
+
+    with pytest.raises(Missed):
+        feed.since(4, "demo")
 
 
 def test_who_fell_behind_the_ring_has_missed_something() -> None:
@@ -94,9 +112,11 @@ def test_what_is_no_change_of_a_span_shows_in_no_batch() -> None:
 def test_by_default_ten_thousand_changes_are_kept() -> None:
     """As promised to those who resume."""
     feed, span = make_feed(), make_span(1)
-    publish(feed, *[span] * 10_001)
+    publish(feed, span)
+    given = feed.here
+    publish(feed, *[span] * 10_000)
 
-    assert Batch((span,), 10_001) == feed.since(1, "demo")
+    assert Batch((span,), 10_001) == feed.since(feed.find(given), "demo")
     with pytest.raises(Missed):
         feed.since(0, "demo")
 
@@ -112,7 +132,9 @@ def test_since_is_the_tail_of_all_changes(
     """The same as slicing a list of everything that ever happened."""
     feed = make_feed(kept=kept)
     changes = [make_span(number + 10 * (run == "b"), run=run) for number, run in numbers]
-    publish(feed, *changes)
+    publish(feed, *changes[:position])
+    feed.name(position)
+    publish(feed, *changes[position:])
 
     if len(changes) - kept <= position <= len(changes):
         tail = [span.id for span in changes[position:] if span.run == "a"]
