@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from functools import lru_cache
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import PayloadEncodingError
@@ -17,14 +18,16 @@ from app.plan import Asked
 # https://fetch.spec.whatwg.org/#http-access-control-max-age
 PREFLIGHT_MAX_AGE_S = 7_200
 
+KEPT = 256  # requests that were understood: clients repeat theirs, and none is over 64 kB
+
 
 async def aio(request: web.Request) -> web.StreamResponse:
     """Any method on `/aio` and `/aio/NAME`: wait as planned, answer as planned."""
     if is_preflight(request):
         return preflight(request)
-    transport = request.transport
-    place = request.app[keys.CONNECTIONS].request(transport) if transport else (0, 0)
-    exchange = request.app[keys.DESK].arrive(_read(request), *place)
+    app, transport = request.app, request.transport
+    place = app[keys.CONNECTIONS].request(transport) if transport else (0, 0)
+    exchange = app[keys.DESK].arrive(_read(request), *place)
     with exchange:
         if transport is None:  # the client left before its turn came
             exchange.abandon()
@@ -56,23 +59,41 @@ def understand(
     profile: str | None,
 ) -> Request:
     """What the desk wants to know of a request, texts as they were sent."""
-    asked = Asked(
-        query=_query(target),
-        header=_joined(headers, "X-Dawdle", "&"),
-        run=_joined(headers, "X-Dawdle-Run", ", "),
-        key=_joined(headers, "Idempotency-Key", ", "),
-        profile=profile,
-        head=method == "HEAD",
+    return _understood(
+        method,
+        target,
+        _joined(headers, "X-Dawdle", "&"),
+        _joined(headers, "X-Dawdle-Run", ", "),
+        _joined(headers, "Idempotency-Key", ", "),
+        profile,
+        headers.get("User-Agent"),
+        headers.get("Accept", ""),
+        http_version,
+        keep_alive,
     )
-    agent = headers.get("User-Agent")
+
+
+@lru_cache(maxsize=KEPT)
+def _understood(  # noqa: PLR0917 - a cache looks keywords up twice as slowly
+    method: str,
+    target: str,
+    header: str | None,
+    run: str | None,
+    key: str | None,
+    profile: str | None,
+    agent: str | None,
+    accept: str,
+    http_version: str,
+    keep_alive: bool,
+) -> Request:
     return Request(
-        asked=asked,
+        asked=Asked(_query(target), header, run, key, profile, head=method == "HEAD"),
         method=method,
         target=readable(target),
         http_version=http_version,
         keep_alive=keep_alive,
         user_agent=None if agent is None else readable(agent),
-        accept=headers.get("Accept", ""),
+        accept=accept,
     )
 
 
@@ -92,6 +113,8 @@ async def _wait(exchange: Exchange, request: web.Request, transport: asyncio.Tra
     """Return when the reply is written; meanwhile read the body."""
     ended = asyncio.get_running_loop().create_future()
     reader = _reader(exchange, request) if request.can_read_body else None
+    # Then the kernel gets the reply at once, not at the end of the loop's round.
+    transport.set_write_buffer_limits(0)
     try:
         exchange.begin(transport, lambda: _resolve(ended))
         await ended
@@ -200,12 +223,9 @@ class Written(web.StreamResponse):
 async def _flush(request: web.Request, transport: asyncio.Transport) -> bool:
     """Wait until the kernel has all bytes: only then is a reply complete. False if it never is."""
     if transport.get_write_buffer_size():
-        await asyncio.sleep(0)  # uvloop writes at the end of the loop's round
-    if transport.get_write_buffer_size():
-        transport.set_write_buffer_limits(0)
         with suppress(ConnectionError):
             await request.writer.drain()
-        transport.set_write_buffer_limits()
+    transport.set_write_buffer_limits()
     return not transport.is_closing()
 
 

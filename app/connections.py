@@ -1,5 +1,6 @@
 """Connections: numbered in order of their first request, and the requests on each counted."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 FEWEST_SWEPT = 1_024
@@ -10,6 +11,14 @@ class Transport(Protocol):
 
     def is_closing(self) -> bool:
         """Whether the connection is over, or about to be."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What one of the two who read requests has seen: the lane, or aiohttp."""
+
+    connections: int = 0  # whose first request it read
+    requests: int = 0
 
 
 class Connections:
@@ -23,18 +32,22 @@ class Connections:
 
     def __init__(self) -> None:
         self.opened = 0
+        self.lane = Traffic()
+        self.aiohttp = Traffic()
         self._requests: dict[Transport, tuple[int, int]] = {}
         self._sweep_at = FEWEST_SWEPT
 
     def request(self, transport: Transport) -> tuple[int, int]:
-        """(connection, which request on it) of a request that arrived on *transport*."""
-        number, count = self._requests.get(transport) or (self.open(), 0)
+        """(connection, which request on it) of a request that aiohttp read on *transport*."""
+        number, count = self._requests.get(transport) or (self.open(self.aiohttp), 0)
+        self.aiohttp.requests += 1
         self.carry(transport, number, count + 1)
         return number, count + 1
 
-    def open(self) -> int:
-        """The number of a connection that brings its first request."""
+    def open(self, reader: Traffic) -> int:
+        """The number of a connection that brings its first request to that *reader*."""
         self.opened += 1
+        reader.connections += 1
         return self.opened
 
     def carry(self, transport: Transport, number: int, requests: int) -> None:

@@ -32,11 +32,11 @@ class Heads:
 
     def read(self, data: bytes) -> Request | None:
         """The request, when *data* is exactly one that the lane understands."""
-        if len(data) > LARGEST_HEAD:
-            return None
         return self._parsed.get(data) or self._read(data)
 
     def _read(self, data: bytes) -> Request | None:
+        if len(data) > LARGEST_HEAD:
+            return None
         begun = data.lstrip(b"\r\n")  # RFC 9112 section 2.2 allows empty lines before
         if not begun.startswith(BEGINNINGS) or data.find(END) != len(data) - len(END):
             return None

@@ -175,9 +175,11 @@ class Lane(asyncio.Protocol):
     # --- serving ---------------------------------------------------------------------------------
 
     def _serve(self, request: Request) -> None:
+        connections = self._hall.connections
         if not self._number:
-            self._number = self._hall.connections.open()
+            self._number = connections.open(connections.lane)
         self._requests += 1
+        connections.lane.requests += 1
         try:
             self._exchange = self._hall.desk.arrive(request, self._number, self._requests)
             self._exchange.begin(self._transport, self._written)

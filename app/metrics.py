@@ -57,11 +57,7 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "dawdle_spans_dropped", "Spans that could not be kept.", value=self._journal.dropped
         )
-        yield CounterMetricFamily(
-            "dawdle_connections",
-            "Connections that carried a recorded request.",
-            value=self._connections.opened,
-        )
+        yield from self._traffic()
         about = GaugeMetricFamily("dawdle_build_info", "What is running.", labels=["version"])
         about.add_metric([__version__], 1)
         yield about
@@ -74,6 +70,17 @@ class Metrics(Collector):
             if outcome is not Outcome.IN_FLIGHT:
                 ended.add_metric([outcome.value], self._recorder.outcomes[outcome])
         return ended
+
+    def _traffic(self) -> Iterator[Metric]:
+        for name, meaning in (
+            ("connections", "Connections that carried a recorded request, by who read the first."),
+            ("requests", "Recorded requests on them, by who read them."),
+        ):
+            figures = CounterMetricFamily(f"dawdle_{name}", meaning, labels=["reader"])
+            for reader in ("lane", "aiohttp"):
+                traffic = getattr(self._connections, reader)
+                figures.add_metric([reader], getattr(traffic, name))
+            yield figures
 
     def _gauges(self) -> Iterator[Metric]:
         figures = {

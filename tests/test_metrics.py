@@ -34,7 +34,8 @@ async def test_metrics_count_spans_by_outcome(client: Client) -> None:
         for (name, label), value in samples.items()
         if name == "dawdle_spans_total"
     }
-    assert 1 == samples["dawdle_connections_total", ""]
+    assert [0, 1] == [samples["dawdle_connections_total", who] for who in ("lane", "aiohttp")]
+    assert [0, 3] == [samples["dawdle_requests_total", who] for who in ("lane", "aiohttp")]
     assert 0 == samples["dawdle_spans_dropped_total", ""]
     assert 1 == samples["dawdle_build_info", __version__]
 
