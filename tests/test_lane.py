@@ -430,6 +430,16 @@ async def test_numbers_continue_across_the_hand_over(both: Twins) -> None:
     assert [(1, count) for count in range(1, 7)] == places
 
 
+async def test_who_read_a_request_is_counted_apart(tmp_path: Path) -> None:
+    """The connection is of who read its first request, each request of its own reader."""
+    async with twins(tmp_path) as pair:
+        await pair.agree(QUICK, QUICK, POST, QUICK, LAST, patiently=True)
+        connections = [place.connections for place in pair]
+
+    assert [(1, 2), (0, 0)] == [(of.lane.connections, of.lane.requests) for of in connections]
+    assert [(0, 3), (1, 5)] == [(of.aiohttp.connections, of.aiohttp.requests) for of in connections]
+
+
 async def test_connection_without_a_span_has_no_number(both: Twins) -> None:
     """Numbers are given with the first request that is recorded, in that order."""
     for place in both:
