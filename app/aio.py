@@ -113,10 +113,17 @@ async def _wait(exchange: Exchange, request: web.Request, transport: asyncio.Tra
     """Return when the reply is written; meanwhile read the body."""
     ended = asyncio.get_running_loop().create_future()
     reader = _reader(exchange, request) if request.can_read_body else None
+
+    def written() -> None:
+        if reader is None and _has_left(transport):
+            exchange.finish()  # now, and not when our turn comes
+        if not ended.done():
+            ended.set_result(None)
+
     # Then the kernel gets the reply at once, not at the end of the loop's round.
     transport.set_write_buffer_limits(0)
     try:
-        exchange.begin(transport, lambda: _resolve(ended))
+        exchange.begin(transport, written)
         await ended
     finally:
         if reader is not None:
@@ -130,9 +137,9 @@ def _reader(exchange: Exchange, request: web.Request) -> "asyncio.Task[None] | N
     return asyncio.create_task(body.read()) if body.is_incomplete else None
 
 
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+def _has_left(transport: asyncio.Transport) -> bool:
+    """Whether the kernel has all that was written."""
+    return not transport.get_write_buffer_size() and not transport.is_closing()
 
 
 class Body:

@@ -208,7 +208,8 @@ class Journal:
     async def _write_pending(self) -> None:
         """Write what waits at this moment; what comes meanwhile is for the next round."""
         if self._pending:
-            self._newest_id = max(self._newest_id, max(map(_by_id, self._pending)))
+            newest = max(map(_by_id, self._pending))
+            self._newest_id = max(self._newest_id, newest)
         self._due.extend(self._pending)
         self._pending.clear()
         while self._batch or self._batch_losses or self._due or self._losses:

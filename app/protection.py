@@ -56,9 +56,7 @@ async def harden(request: web.BaseRequest, response: web.StreamResponse) -> None
 
 
 @web.middleware
-def control_pages_are_ours(
-    request: web.Request, handler: Handler
-) -> Awaitable[web.StreamResponse]:
+def control_pages_are_ours(request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
     """
     Refuse, before anything happens, what a foreign page or a stranger may not do.
 

@@ -13,8 +13,10 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from app import keys, server
 from app.errors import Fatal
+from app.feed import Feed
 from app.server import Service, create_app, serving
 from app.settings import Settings
+from tests.fakes import SECOND, House
 from tests.service import LONG, Client, quick_app, quick_server, spans
 
 PROFILES = '[profiles.mine]\ndelay = "0"\nstatus = "418"\n'
@@ -358,3 +360,52 @@ async def test_stopping_service_refuses_what_is_new_on_open_connections(tmp_path
         over.set()
         await draining
         await waiting
+
+
+# --- collecting garbage --------------------------------------------------------------------------
+
+
+class FakeCollector:
+    """The `gc` module, as far as it was called."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def collect(self) -> None:
+        self.calls.append("collect")
+
+    def freeze(self) -> None:
+        self.calls.append("freeze")
+
+    def set_threshold(self, *thresholds: int) -> None:
+        self.calls.append(f"at {thresholds}")
+
+
+async def rounds() -> None:
+    """Let every task that can run do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_full_collections_wait_until_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lives from the start on is frozen; then one collection after whatever happened."""
+    collector, house = FakeCollector(), House()
+    feed = Feed(1, most_viewers=1)
+    monkeypatch.setattr("app.server.gc", collector)
+    monkeypatch.setattr("app.server.COLLECT_EVERY_S", 0)
+    app: Any = {keys.RECORDER: house.recorder, keys.FEED: feed}
+    begun = ["collect", "freeze", "at (700, 10, 1000000)"]
+
+    chore = asyncio.create_task(server._collect_when_idle(app))
+    await rounds()
+    assert begun == collector.calls
+
+    call = house.call("delay=1")
+    feed.publish(call.span)
+    await rounds()
+    assert begun == collector.calls
+
+    house.clock.advance(SECOND)
+    await rounds()
+    chore.cancel()
+    assert [*begun, "collect"] == collector.calls
