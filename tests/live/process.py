@@ -10,8 +10,9 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from signal import Signals
 from types import TracebackType
@@ -20,7 +21,6 @@ from typing import Any, NamedTuple, Self, TypeVar
 import pytest
 
 import app
-from app.spans import FIELDS
 
 PATIENCE_S = 45.0  # for what must happen, on a machine that is busy with other things
 HOST = "127.0.0.1"
@@ -292,8 +292,6 @@ def dawdle(
 
 # --- the database, seen from outside -------------------------------------------------------------
 
-STORED_FIELDS = tuple(name for name in FIELDS if name != "run")  # of a span in a page
-
 
 @contextmanager
 def database(folder: Path) -> Iterator[sqlite3.Connection]:
@@ -304,11 +302,24 @@ def database(folder: Path) -> Iterator[sqlite3.Connection]:
 
 def stored(folder: Path, columns: Sequence[str] = ("outcome", "status")) -> list[tuple[Any, ...]]:
     """Those columns of every stored span, in order of arrival."""
-    places = [STORED_FIELDS.index(column) for column in columns]
     with database(folder) as connection:
-        pages = connection.execute("SELECT spans FROM pages")
-        spans = sorted(span for (page,) in pages for span in json.loads(page))
-    return [tuple(span[place] for place in places) for span in spans]
+        spans = unpacked(connection.execute("SELECT spans FROM pages"))
+    return [tuple(span[column] for column in columns) for span in spans]
+
+
+def unpacked(pages: Iterable[tuple[str]]) -> list[dict[str, Any]]:
+    """The spans in these pages, in order of arrival."""
+    spans = [
+        {name: _at(place, values) for name, values in page.items()}
+        for page in (json.loads(text) for (text,) in pages)
+        for place in range(len(page["id"]))
+    ]
+    return sorted(spans, key=itemgetter("id"))
+
+
+def _at(place: int, values: Any) -> Any:
+    """The value of a column for that span; one value stands for all."""
+    return values[place] if isinstance(values, list) else values
 
 
 def is_sound(folder: Path) -> bool:

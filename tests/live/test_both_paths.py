@@ -1,6 +1,5 @@
 """The lane and aiohttp in processes of their own: over TCP, IPv6 and TLS, on both loops."""
 
-import json
 import re
 import socket
 import ssl
@@ -14,11 +13,11 @@ import pytest
 
 from tests.live.process import (
     PATIENCE_S,
-    STORED_FIELDS,
     Dawdle,
     database,
     on_each_loop,
     request,
+    unpacked,
     until,
 )
 
@@ -139,8 +138,7 @@ def stored_spans(server: Dawdle, run: str) -> list[dict[str, Any]]:
         pages = connection.execute(
             "SELECT spans FROM pages JOIN runs ON runs.id = pages.run_id WHERE name = ?", [run]
         ).fetchall()
-    spans = sorted(span for (page,) in pages for span in json.loads(page))
-    return [dict(zip(STORED_FIELDS, span, strict=True)) for span in spans]
+    return unpacked(pages)
 
 
 @pytest.mark.parametrize("name", STREAMS)
