@@ -18,7 +18,9 @@ from app.plan import Asked
 # https://fetch.spec.whatwg.org/#http-access-control-max-age
 PREFLIGHT_MAX_AGE_S = 7_200
 
-KEPT = 256  # requests that were understood: clients repeat theirs, and none is over 64 kB
+# Clients repeat their requests. Long ones are read each time, lest they fill the memory.
+KEPT = 256
+LONGEST_KEPT = 2_048  # characters
 
 
 async def aio(request: web.Request) -> web.StreamResponse:
@@ -59,8 +61,7 @@ def understand(
     profile: str | None,
 ) -> Request:
     """What the desk wants to know of a request, texts as they were sent."""
-    return _understood(
-        method,
+    texts = (
         target,
         _joined(headers, "X-Dawdle", "&"),
         _joined(headers, "X-Dawdle-Run", ", "),
@@ -68,24 +69,17 @@ def understand(
         profile,
         headers.get("User-Agent"),
         headers.get("Accept", ""),
-        http_version,
-        keep_alive,
     )
+    is_long = sum(map(len, filter(None, texts))) > LONGEST_KEPT
+    understood = _understood if is_long else _kept
+    return understood(texts, method, http_version, keep_alive)
 
 
-@lru_cache(maxsize=KEPT)
-def _understood(  # noqa: PLR0917 - a cache looks keywords up twice as slowly
-    method: str,
-    target: str,
-    header: str | None,
-    run: str | None,
-    key: str | None,
-    profile: str | None,
-    agent: str | None,
-    accept: str,
-    http_version: str,
-    keep_alive: bool,
-) -> Request:
+Texts = tuple[str, str | None, str | None, str | None, str | None, str | None, str]
+
+
+def _understood(texts: Texts, method: str, http_version: str, keep_alive: bool) -> Request:
+    target, header, run, key, profile, agent, accept = texts
     return Request(
         asked=Asked(_query(target), header, run, key, profile, head=method == "HEAD"),
         method=method,
@@ -95,6 +89,9 @@ def _understood(  # noqa: PLR0917 - a cache looks keywords up twice as slowly
         user_agent=None if agent is None else readable(agent),
         accept=accept,
     )
+
+
+_kept = lru_cache(maxsize=KEPT)(_understood)
 
 
 def _joined(headers: CIMultiDictProxy[str], name: str, separator: str) -> str | None:

@@ -11,8 +11,11 @@ import pytest
 from aiohttp import FormData
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from app import keys, reply
+from app.aio import LONGEST_KEPT, understand
+from app.exchange import Request
 from app.plan import KNOBS
 from app.recorder import Recorder
 from app.reply import OPEN_HEADERS
@@ -654,3 +657,24 @@ async def test_whatever_is_sent_never_fails_and_never_goes_unrecorded(
 async def idle(start: Start) -> Client:
     """A service in which no time passes."""
     return await start(time_scale="0")
+
+
+def test_request_is_understood_once_unless_it_is_long() -> None:
+    """Clients repeat theirs; what is long is read each time, lest it fill the memory."""
+
+    def read(target: str, **headers: str) -> Request:
+        return understand(
+            "GET",
+            target,
+            CIMultiDictProxy(CIMultiDict(headers)),
+            http_version="1.1",
+            keep_alive=True,
+            profile=None,
+        )
+
+    long = f"/aio?_={'x' * LONGEST_KEPT}"
+
+    assert read("/aio?delay=1") is read("/aio?delay=1")
+    assert read("/aio?delay=1", Accept="text/html") != read("/aio?delay=1")
+    assert read(long) == read(long)
+    assert read(long) is not read(long)
