@@ -24,9 +24,11 @@ ALLOWED: dict[str, set[str]] = {
     "connections": set(),
     # text -> values, values -> meaning: pure
     "grammar": {"errors"},
+    "faults": {"errors", "grammar"},
     "delays": {"errors", "grammar"},
     "profiles": {"errors", "grammar"},
     "plan": {"errors", "grammar", "delays"},
+    "manners": {"errors", "grammar", "delays", "faults"},
     "retries": {"spans"},
     "report": {"spans", "retries"},
     "checks": {"errors", "grammar", "spans", "report"},
