@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.connections import Connections
+from app.echoes import Echoes
 from app.exchange import Desk
 from app.feed import Feed
 from app.journal import Journal
@@ -34,6 +35,7 @@ class Metrics(Collector):
         feed: Feed,
         runs: Runs,
         connections: Connections,
+        echoes: Echoes,
     ) -> None:
         self._desk = desk
         self._recorder = recorder
@@ -41,6 +43,7 @@ class Metrics(Collector):
         self._feed = feed
         self._runs = runs
         self._connections = connections
+        self._echoes = echoes
 
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -89,6 +92,7 @@ class Metrics(Collector):
                 "Requests that wait, or whose reply the kernel does not have yet.",
                 self._desk.waiting,
             ),
+            "echoes": ("Echo connections that are open.", len(self._echoes)),
             "runs": ("Runs that are known.", len(self._runs)),
             "viewers": ("Live views that are open.", self._feed.viewers),
         }

@@ -56,6 +56,9 @@ async def test_equal_random_gives_equal_delays(
         ({"delay": "400"}, "delay 400: "),
         ({"max_delay": "5"}, "delay 1-30: "),
         ({"default_profile": "nobody"}, "there is no profile 'nobody'"),
+        ({"echo_delay": "301"}, "echo_delay 301: 301s is longer"),
+        ({"echo_rate": "10"}, "echo_rate 10: '10' is not a rate of bytes"),
+        ({"echo_fault": "stall"}, "echo_fault stall: "),
         ({"profiles": "nowhere.toml"}, "profiles nowhere.toml can't be read"),
     ],
 )
@@ -285,7 +288,8 @@ async def test_service_announces_itself_and_warns_when_it_is_open_to_all(
     async with serving(choose(tmp_path)) as service:
         server._announce(service, settings)
 
-    assert f"Dawdle on {service.url} (echo off, data {tmp_path})\n" == capsys.readouterr().out
+    said = f"Dawdle on {service.url} (echo {service.echo_address}, data {tmp_path})\n"
+    assert said == capsys.readouterr().out
     assert ([logging.WARNING] if warns else []) == [each.levelno for each in caplog.records]
 
 
