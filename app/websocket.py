@@ -63,9 +63,9 @@ async def websocket_echo(request: web.Request) -> web.StreamResponse:
         asked = _ask(request)
         _check(request, echoes)
     except Problem as problem:
-        run = request.app[keys.PLANNER].find_run(read(request).asked)
-        return _refuse(request, _arrive(request, run), problem)
-    return await _arrive(request, asked.run).serve(request, asked.manner)
+        name = request.app[keys.PLANNER].find_run(read(request).asked)
+        return _refuse(request, *_arrive(request, name), problem)
+    return await Visit(request, *_arrive(request, asked.run), asked.manner).serve()
 
 
 # --- what is asked for ---------------------------------------------------------------------------
@@ -131,8 +131,8 @@ def _check(request: web.Request, echoes: Echoes) -> None:
 # --- arriving ------------------------------------------------------------------------------------
 
 
-def _arrive(request: web.Request, name: str | None) -> "Visit":
-    """The visit of that run, with its span open."""
+def _arrive(request: web.Request, name: str | None) -> tuple[Run, Span]:
+    """The run of that name, or of those that name none, and the span, which is open."""
     echoes = request.app[keys.ECHOES]
     now_ns = echoes.clock.now()
     run = echoes.runs.unnamed(now_ns) if name is None else echoes.runs.named(name, now_ns)
@@ -150,19 +150,20 @@ def _arrive(request: web.Request, name: str | None) -> "Visit":
         user_agent=told.user_agent,
     )
     span.messages = 0
-    return Visit(echoes, run, span)
+    return run, span
 
 
-def _refuse(request: web.Request, visit: "Visit", problem: Problem) -> web.Response:
-    headers = _names(visit.span)
+def _refuse(request: web.Request, run: Run, span: Span, problem: Problem) -> web.Response:
+    headers = _names(span)
     if problem.code == "upgrade-required":
         headers |= UPGRADE
     if problem.code == "method-not-allowed":
         headers["Allow"] = "GET"
     response = problem_reply(request, problem, headers=headers)
-    visit.span.status = int(problem.status)
-    visit.span.bytes_out = len(response.body) if isinstance(response.body, bytes) else 0
-    visit.end(STOPPED if problem.code == "shutting-down" else REFUSED)
+    span.status = int(problem.status)
+    span.bytes_out = len(response.body) if isinstance(response.body, bytes) else 0
+    ending = STOPPED if problem.code == "shutting-down" else REFUSED
+    request.app[keys.RECORDER].close(run, span, *ending)
     return response
 
 
@@ -245,12 +246,25 @@ class Piece(NamedTuple):
 
 
 class Visit:
-    """One WebSocket echo, from its arrival to its end."""
+    """One WebSocket echo, from its handshake to its end."""
 
-    def __init__(self, echoes: Echoes, run: Run, span: Span) -> None:
+    def __init__(self, request: web.Request, run: Run, span: Span, manner: Manner) -> None:
         self.run = run
         self.span = span
-        self._echoes = echoes
+        self._request = request
+        self._echoes = request.app[keys.ECHOES]
+        self._longest = request.app[keys.SETTINGS].websocket_message
+        self._fault = manner.fault
+        self._schedule = self._echoes.schedule(manner)
+        self._ws = Socket(
+            autoclose=False,
+            autoping=False,
+            protocols=_protocols(request),
+            # Of a frame as it comes, aiohttp wants to see less than this.
+            max_msg_size=self._longest + 1,
+            timeout=CLOSING_S,
+        )
+        self._ws.headers.update(_names(span))
         self._ending: Ending = LEFT
         self._seen_ns = span.arrival_ns
         self._unsent = 0  # bytes that the peer had not taken at the last look
@@ -262,27 +276,10 @@ class Visit:
         self._struck: Fault | None = None
         self._goodbye: asyncio.Task[bool] | None = None
 
-    def end(self, ending: Ending) -> None:
-        """It is over."""
-        self._echoes.leave(self, self.span, ending)
-
-    async def serve(self, request: web.Request, manner: Manner) -> web.StreamResponse:
+    async def serve(self) -> web.StreamResponse:
         """Shake hands and echo; returns when the connection is over."""
-        self._request = request
-        self._longest = request.app[keys.SETTINGS].websocket_message
-        self._manner = manner
-        self._schedule = self._echoes.schedule(manner)
-        self._ws = Socket(
-            autoclose=False,
-            autoping=False,
-            protocols=_protocols(request),
-            # Of a frame as it comes, aiohttp wants to see less than this.
-            max_msg_size=self._longest + 1,
-            timeout=CLOSING_S,
-        )
-        self._ws.headers.update(_names(self.span))
         try:
-            await self._ws.prepare(request)
+            await self._ws.prepare(self._request)
             self.span.status = self._ws.status
             self._echoes.enter(self)
             await self._talk()
@@ -293,7 +290,7 @@ class Visit:
             raise
         finally:
             refused = self._ws.is_refusing and self._ending == LEFT
-            self.end(REFUSED if refused else self._ending)
+            self._echoes.leave(self, self.span, REFUSED if refused else self._ending)
         return self._ws
 
     async def _talk(self) -> None:
@@ -316,7 +313,8 @@ class Visit:
         """Receive until the peer has said all, or we have had enough."""
         while True:
             message = await self._ws.receive()
-            self._seen_ns = self._echoes.clock.now()
+            if self._struck is None:
+                self._seen_ns = self._echoes.clock.now()
             match message.type:
                 case WSMsgType.TEXT:
                     await self._take(message.type, message.data.encode())
@@ -387,7 +385,7 @@ class Visit:
 
     async def _strike_if_due(self, size: int) -> None:
         """Break it off where a message of that size would pass the mark."""
-        fault = self._manner.fault
+        fault = self._fault
         if fault is None or self._struck is not None:
             return
         room = fault.room(self.span.bytes_out)

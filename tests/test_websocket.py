@@ -82,6 +82,13 @@ async def send_on(writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
+async def ping_on(writer: asyncio.StreamWriter) -> None:
+    """Send pings for ever."""
+    while True:
+        writer.write(frame(PING, b""))
+        await asyncio.sleep(0.02)
+
+
 # --- echoing -------------------------------------------------------------------------------------
 
 
@@ -459,11 +466,13 @@ async def test_idle_connection_is_closed_with_a_word(start: Start) -> None:
 
 
 async def test_hang_ends_after_the_idle_limit_with_a_reset(start: Start) -> None:
-    """Nobody hangs for ever."""
+    """Nobody hangs for ever, not even who goes on sending."""
     client = await start(echo_idle="100ms")
-    async with wire(client, "?fault=hang") as (reader, _):
+    async with wire(client, "?fault=hang") as (reader, writer):
+        pings = asyncio.create_task(ping_on(writer))
         with pytest.raises(ConnectionResetError):
             await rest(reader)
+        pings.cancel()
 
     assert ("faulted", "cap") == ending(await only_span(client))
 
