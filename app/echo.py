@@ -40,6 +40,7 @@ class Door:
         self.echoes = echoes
         self.manner = manner
         self.target = target  # known once it listens
+        self.now = echoes.clock.now
 
     def echo(self) -> "Echo":
         """The protocol of a new connection."""
@@ -62,7 +63,7 @@ class Echo(asyncio.Protocol):
         """Begin, if there is room; else close at once, for an echo has no words of its own."""
         self._transport = cast("asyncio.Transport", transport)
         echoes = self._door.echoes
-        now_ns = self._seen_ns = echoes.clock.now()
+        now_ns = self._seen_ns = self._door.now()
         self.run = echoes.runs.unnamed(now_ns)
         self.span = echoes.recorder.open(
             self.run,
@@ -83,10 +84,9 @@ class Echo(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Give it back; how much that is, is all that is kept of it."""
         self._transport.write(data)
-        span, size = self.span, len(data)
-        span.bytes_in += size
-        span.bytes_out += size
-        span.last_byte_ns = now_ns = self._door.echoes.clock.now()
+        span = self.span
+        span.bytes_in = span.bytes_out = span.bytes_out + len(data)
+        span.last_byte_ns = now_ns = self._door.now()
         if span.first_byte_ns is None:
             span.first_byte_ns = now_ns
 
@@ -170,7 +170,7 @@ class SlowEcho(Echo):
         """Let it stand in line."""
         self.span.bytes_in += len(data)
         if self._struck is None:
-            self._line.add(data, self._door.echoes.clock.now())
+            self._line.add(data, self._door.now())
             self._move()
 
     def pause_writing(self) -> None:
@@ -209,7 +209,7 @@ class SlowEcho(Echo):
             room = None if fault is None else fault.room(self.span.bytes_out)
             if fault is not None and not room:
                 self._strike(fault.fault)
-            elif data := self._line.take(self._door.echoes.clock.now(), room):
+            elif data := self._line.take(self._door.now(), room):
                 self._write(data)
             else:
                 break
@@ -224,7 +224,7 @@ class SlowEcho(Echo):
 
     def _write(self, data: bytes) -> None:
         span = self.span
-        span.last_byte_ns = self._door.echoes.clock.now()
+        span.last_byte_ns = self._door.now()
         if span.first_byte_ns is None:
             span.first_byte_ns = span.last_byte_ns
         span.bytes_out += len(data)
@@ -255,7 +255,7 @@ class SlowEcho(Echo):
         self.span.fault = fault.value
         self._struck = fault
         self._ending = HANGING if fault is Fault.HANG else BROKEN
-        self._seen_ns = self._door.echoes.clock.now()
+        self._seen_ns = self._door.now()
         self._line.clear()
         self._door.echoes.recorder.changed(self.span)
         if fault is Fault.GARBAGE:
