@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import resource
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -291,6 +292,33 @@ async def test_service_announces_itself_and_warns_when_it_is_open_to_all(
     said = f"Dawdle on {service.url} (echo {service.echo_address}, data {tmp_path})\n"
     assert said == capsys.readouterr().out
     assert ([logging.WARNING] if warns else []) == [each.levelno for each in caplog.records]
+
+
+# --- the echo alone ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("knobs", "sentence"),
+    [
+        ({"rate": "fast"}, "--rate: 'fast' is not a rate of bytes"),
+        ({"delay": "301"}, "--delay: 301s is longer"),
+        ({"fault": "stall"}, "--fault: "),
+    ],
+)
+def test_bad_knob_of_the_echo_alone_is_fatal(knobs: dict[str, str], sentence: str) -> None:
+    """Called by the option that it was given with."""
+    with pytest.raises(Fatal) as refusal:
+        server.serve_echo("127.0.0.1", 0, knobs)
+
+    assert str(refusal.value).startswith(sentence)
+
+
+def test_port_of_the_echo_alone_in_use_is_fatal() -> None:
+    """The port is named."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Fatal, match=f"^port {port} is in use; "):
+            server.serve_echo("127.0.0.1", port, {})
 
 
 # --- stopping ------------------------------------------------------------------------------------
