@@ -12,18 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import manners
-from app.clock import SystemClock
+from app.clock import Clock, SystemClock
 from app.connections import Connections
 from app.echo import Door
 from app.echoes import Echoes
 from app.faults import GARBAGE
 from app.recorder import Recorder
 from app.spans import Span
-from tests.fakes import MILLISECOND, SECOND, make_runs
+from tests.fakes import MILLISECOND, SECOND, ManualClock, make_runs
 from tests.wires import until
 
 MEGABYTE = 1 << 20
 CROWD = 500
+IDLE_NS = 300 * SECOND
 PATIENCE_S = 30.0
 HOST = "127.0.0.1"
 
@@ -36,6 +37,7 @@ class Place:
     port: int
     ended: list[Span]
     live: dict[int, Span]
+    echoes: Echoes
 
     async def connect(
         self, limit: int = 1 << 16
@@ -54,10 +56,10 @@ async def echo(
     *,
     host: str = HOST,
     most: int = 1_000,
-    idle_ns: int = 300 * SECOND,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Place]:
     """An echo with these knobs, listening as long as the context lasts."""
-    clock, runs, ended = SystemClock(), make_runs(), list[Span]()
+    clock, runs, ended = clock or SystemClock(), make_runs(), list[Span]()
     recorder = Recorder(clock, runs, boot=1, on_change=lambda _: None, on_end=ended.append)
     echoes = Echoes(
         clock=clock,
@@ -68,17 +70,15 @@ async def echo(
         max_delay_ns=300 * SECOND,
         time_scale=1.0,
         most=most,
-        idle_ns=idle_ns,
+        idle_ns=IDLE_NS,
     )
     door = Door(echoes, manners.read(knobs or {}, max_delay_ns=300 * SECOND))
     listener = await asyncio.get_running_loop().create_server(door.echo, host, 0, backlog=4_096)
-    sweep = asyncio.create_task(echoes.sweep())
     try:
         async with asyncio.timeout(PATIENCE_S):
             port = listener.sockets[0].getsockname()[1]
-            yield Place(host, port, ended, recorder.live)
+            yield Place(host, port, ended, recorder.live, echoes)
     finally:
-        sweep.cancel()
         listener.close()
         await echoes.close()
         await listener.wait_closed()
@@ -259,12 +259,16 @@ def test_connection_past_the_limit_is_closed_at_once(run: Run) -> None:
 
 def test_idle_connection_is_closed(run: Run) -> None:
     """With a FIN, after what came has gone back."""
+    clock = ManualClock()
 
     async def test() -> None:
-        async with echo(idle_ns=100 * MILLISECOND) as place:
+        async with echo(clock=clock) as place:
             reader, writer = await place.connect()
             writer.write(b"x")
-            assert (b"x", False) == await all_of(reader)
+            assert b"x" == await reader.readexactly(1)
+            clock.advance(IDLE_NS + 1)
+            place.echoes.look()
+            assert (b"", False) == await all_of(reader)
             writer.close()
             assert [("completed", "cap")] == await place.endings()
 
@@ -328,13 +332,19 @@ def test_fault_on_the_wire(
 
 def test_hang_ends_with_a_reset_after_the_idle_limit(run: Run) -> None:
     """Although the client has said all: nothing comes until then."""
+    clock = ManualClock()
 
     async def test() -> None:
-        async with echo({"fault": "hang@3"}, idle_ns=150 * MILLISECOND) as place:
+        async with echo({"fault": "hang@3"}, clock=clock) as place:
             reader, writer = await place.connect()
             writer.write(b"abcdef")
             writer.write_eof()
-            assert (b"abc", True) == await all_of(reader)
+            assert b"abc" == await reader.readexactly(3)
+            [span] = place.live.values()
+            await until(lambda: span.fault is not None)
+            clock.advance(IDLE_NS + 1)
+            place.echoes.look()
+            assert (b"", True) == await all_of(reader)
             writer.close()
             assert [("faulted", "cap")] == await place.endings()
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from app import keys
 from app.faults import GARBAGE
+from tests.fakes import SECOND, ManualClock
 from tests.service import Client, Start, app_of, parts, raw, spans, until_idle
 from tests.wires import until
 
@@ -82,11 +83,10 @@ async def send_on(writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
-async def ping_on(writer: asyncio.StreamWriter) -> None:
-    """Send pings for ever."""
-    while True:
-        writer.write(frame(PING, b""))
-        await asyncio.sleep(0.02)
+def pass_by(client: Client, clock: ManualClock, seconds: int) -> None:
+    """Let time pass and look for idle echoes once."""
+    clock.advance(seconds * SECOND)
+    app_of(client)[keys.ECHOES].look()
 
 
 # --- echoing -------------------------------------------------------------------------------------
@@ -453,10 +453,12 @@ async def test_hang_says_nothing_until_the_client_leaves(client: Client) -> None
 
 async def test_idle_connection_is_closed_with_a_word(start: Start) -> None:
     """After `echo_idle`; everything had come back."""
-    client = await start(echo_idle="100ms")
+    clock = ManualClock()
+    client = await start(clock=clock, echo_idle="5m")
     async with wire(client) as (reader, writer):
         writer.write(frame(TEXT, b"x"))
         assert (TEXT, b"x") == await answer(reader)
+        pass_by(client, clock, 301)
         opcode, payload = await answer(reader)
         assert b"" == await rest(reader)
 
@@ -467,23 +469,30 @@ async def test_idle_connection_is_closed_with_a_word(start: Start) -> None:
 
 async def test_hang_ends_after_the_idle_limit_with_a_reset(start: Start) -> None:
     """Nobody hangs for ever, not even who goes on sending."""
-    client = await start(echo_idle="100ms")
+    clock = ManualClock()
+    client = await start(clock=clock, echo_idle="5m")
     async with wire(client, "?fault=hang") as (reader, writer):
-        pings = asyncio.create_task(ping_on(writer))
+        pass_by(client, clock, 200)
+        writer.write(frame(PING, b"") + frame(TEXT, b"x"))
+        [span] = app_of(client)[keys.RECORDER].live.values()
+        await until(lambda: span.messages == 1)
+        pass_by(client, clock, 101)
         with pytest.raises(ConnectionResetError):
             await rest(reader)
-        pings.cancel()
 
     assert ("faulted", "cap") == ending(await only_span(client))
 
 
 async def test_client_that_does_not_read_is_not_read_and_then_cut_off(start: Start) -> None:
     """What is held of its messages is bounded, and not held for ever."""
-    client = await start(echo_idle="300ms")
+    clock = ManualClock()
+    client = await start(clock=clock, echo_idle="5m")
     async with wire(client) as (reader, writer):
         reader._transport.pause_reading()  # type: ignore[attr-defined]  # asyncio would read on
-        with pytest.raises((ConnectionError, TimeoutError)):
-            await send_on(writer)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(send_on(writer), 0.3)
+        pass_by(client, clock, 1)  # sees that something is not taken
+        pass_by(client, clock, 301)
     span = await only_span(client)
 
     assert ("rejected", "cap") == ending(span)
