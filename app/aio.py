@@ -29,19 +29,18 @@ async def aio(request: web.Request) -> web.StreamResponse:
         return preflight(request)
     app, transport = request.app, request.transport
     place = app[keys.CONNECTIONS].request(transport) if transport else (0, 0)
-    exchange = app[keys.DESK].arrive(read(request), *place)
+    exchange = app[keys.DESK].arrive(_read(request), *place)
     with exchange:
         if transport is None:  # the client left before its turn came
             exchange.abandon()
         else:
             await _wait(exchange, request, transport)
-            if not await flush(request, transport):
+            if not await _flush(request, transport):
                 exchange.abandon()
     return Written(exchange)
 
 
-def read(request: web.Request) -> Request:
-    """What the desk wants to know of a request that aiohttp has read."""
+def _read(request: web.Request) -> Request:
     return understand(
         request.method,
         request.raw_path,
@@ -225,7 +224,7 @@ class Written(web.StreamResponse):
         self._body_length = exchange.span.bytes_out
 
 
-async def flush(request: web.Request, transport: asyncio.Transport) -> bool:
+async def _flush(request: web.Request, transport: asyncio.Transport) -> bool:
     """Wait until the kernel has all bytes: only then is a reply complete. False if it never is."""
     if transport.get_write_buffer_size():
         with suppress(ConnectionError):

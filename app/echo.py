@@ -108,7 +108,7 @@ class Echo(asyncio.Protocol):
         """It is over."""
         if exc is not None and self._ending == DONE:  # the peer did not stay for the rest
             self._ending = LEFT
-        self._door.echoes.leave(self, self.span, self._ending)
+        self._door.echoes.leave(self, self._ending)
 
     # --- order -----------------------------------------------------------------------------------
 

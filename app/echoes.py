@@ -45,6 +45,10 @@ class Open(Protocol):
     def run(self) -> Run:
         """The run that it belongs to."""
 
+    @property
+    def span(self) -> Span:
+        """What is recorded of it."""
+
     def look(self, now_ns: int, idle_ns: int) -> None:
         """End it if nothing came or went for so long."""
 
@@ -117,12 +121,13 @@ class Echoes:
         )
 
     def enter(self, echo: Open) -> None:
-        """The echo is open."""
+        """The echo is open; those who watch hear of it."""
         self._open[echo] = None
+        self.recorder.changed(echo.span)
 
-    def leave(self, echo: Open, span: Span, ending: Ending) -> None:
+    def leave(self, echo: Open, ending: Ending) -> None:
         """The echo is over; saying so again changes nothing."""
-        self.recorder.close(echo.run, span, *ending)
+        self.recorder.close(echo.run, echo.span, *ending)
         self._open.pop(echo, None)
         if not self._open:
             self._on_empty()

@@ -6,10 +6,10 @@ from collections import deque
 from contextlib import suppress
 from typing import NamedTuple
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import HttpVersion10, WSCloseCode, WSMsgType, web
 
 from app import faults, grammar, keys, manners
-from app.aio import flush, is_preflight, preflight, read
+from app.aio import is_preflight, preflight, understand
 from app.clock import Clock
 from app.echoes import (
     BROKEN,
@@ -25,6 +25,7 @@ from app.echoes import (
     Ending,
 )
 from app.errors import BadValue, Problem
+from app.exchange import Request
 from app.faults import GARBAGE, Fault
 from app.grammar import quoted
 from app.manners import Manner
@@ -63,7 +64,7 @@ async def websocket_echo(request: web.Request) -> web.StreamResponse:
         asked = _ask(request)
         _check(request, echoes)
     except Problem as problem:
-        name = request.app[keys.PLANNER].find_run(read(request).asked)
+        name = request.app[keys.PLANNER].find_run(_read(request).asked)
         return _refuse(request, *_arrive(request, name), problem)
     return await Visit(request, *_arrive(request, asked.run), asked.manner).serve()
 
@@ -78,9 +79,20 @@ class Wanted(NamedTuple):
     run: str | None
 
 
+def _read(request: web.Request) -> Request:
+    return understand(
+        request.method,
+        request.raw_path,
+        request.headers,
+        http_version="1.0" if request.version == HttpVersion10 else "1.1",
+        keep_alive=False,
+        profile=None,
+    )
+
+
 def _ask(request: web.Request) -> Wanted:
     """The knobs of query and header; the header beats the query."""
-    asked = read(request).asked
+    asked = _read(request).asked
     texts = _texts(asked.query, "query") | _header(asked)
     try:
         run = grammar.run_name(texts.pop("run")) if "run" in texts else None
@@ -136,7 +148,7 @@ def _arrive(request: web.Request, name: str | None) -> tuple[Run, Span]:
     echoes = request.app[keys.ECHOES]
     now_ns = echoes.clock.now()
     run = echoes.runs.unnamed(now_ns) if name is None else echoes.runs.named(name, now_ns)
-    transport, told = request.transport, read(request)
+    transport, told = request.transport, _read(request)
     connection, ordinal = echoes.connections.request(transport) if transport else (0, 0)
     span = echoes.recorder.open(
         run,
@@ -290,7 +302,7 @@ class Visit:
             raise
         finally:
             refused = self._ws.is_refusing and self._ending == LEFT
-            self._echoes.leave(self, self.span, REFUSED if refused else self._ending)
+            self._echoes.leave(self, REFUSED if refused else self._ending)
         return self._ws
 
     async def _talk(self) -> None:
@@ -395,8 +407,9 @@ class Visit:
 
     async def _strike(self, fault: Fault) -> None:
         transport = self._request.transport
-        if transport is None or not await flush(self._request, transport):
+        if transport is None:
             raise ConnectionResetError
+        await self._flush(transport)
         self.span.fault = fault.value
         self._struck = fault
         self._ending = (Outcome.FAULTED, "client") if fault is Fault.HANG else BROKEN
@@ -409,6 +422,14 @@ class Visit:
             faults.reset(transport)
         elif fault is not Fault.HANG:
             faults.hang_up(transport)
+
+    async def _flush(self, transport: asyncio.Transport) -> None:
+        """Return when the kernel has all bytes; a reset would take the others along."""
+        if transport.get_write_buffer_size():
+            await asyncio.sleep(0)  # uvloop writes at the end of the loop's round
+        if transport.get_write_buffer_size():
+            transport.set_write_buffer_limits(0)
+            await self._request.writer.drain()
 
     # --- the end ---------------------------------------------------------------------------------
 

@@ -68,8 +68,8 @@ ALLOWED: dict[str, set[str]] = {
     "protection": {"errors", "grammar", "keys", "reply", "responses"},
     "aio": {"errors", "grammar", "keys", "exchange", "plan"},
     "websocket": {
-        "errors", "clock", "grammar", "faults", "manners", "plan", "spans", "runs", "echoes",
-        "keys", "responses", "aio",
+        "errors", "clock", "grammar", "faults", "manners", "plan", "spans", "runs", "exchange",
+        "echoes", "keys", "responses", "aio",
     },
     "heads": {"exchange", "aio"},
     "lane": {"errors", "clock", "reply", "exchange", "connections", "heads"},

@@ -101,7 +101,7 @@ async def test_stop_finishes_everybody_and_tells_when_nobody_is_left() -> None:
     for guest in guests:
         assert not emptied
         assert ["finish"] == guest.told
-        echoes.leave(guest, guest.span, DONE)
+        echoes.leave(guest, DONE)
 
     assert [0] == emptied
     with pytest.raises(Problem, match="this server is stopping"):
@@ -115,8 +115,8 @@ async def test_leaving_twice_is_leaving_once() -> None:
     echoes = make()
     guest = entered(echoes)
 
-    echoes.leave(guest, guest.span, DONE)
-    echoes.leave(guest, guest.span, (DONE[0], "cap"))
+    echoes.leave(guest, DONE)
+    echoes.leave(guest, (DONE[0], "cap"))
 
     assert DONE == (guest.span.outcome, guest.span.ended_by)
     assert 0 == len(echoes)
