@@ -76,9 +76,6 @@ MIGRATIONS: tuple[str, ...] = (
         UPDATE runs SET requests = requests + new.count WHERE id = new.run_id;
     END;
     """,
-    """
-    -- Spans have one value more, `messages`; those from before read as if it were null.
-    """,
 )
 
 RUNS = """
