@@ -71,7 +71,7 @@ class Echo(asyncio.Protocol):
             now_ns=now_ns,
             method=METHOD,
             target=self._door.target,
-            connection=echoes.connections.open(),
+            connection=echoes.connections.open(echoes.connections.echo),
             connection_request=1,
         )
         try:

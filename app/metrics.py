@@ -22,6 +22,9 @@ from app.recorder import Recorder
 from app.runs import Runs
 from app.spans import Outcome
 
+# Who reads connections, and who of them requests.
+READERS = {"connections": ("lane", "aiohttp", "echo"), "requests": ("lane", "aiohttp")}
+
 
 class Metrics(Collector):
     """The service's own figures. No label holds a text of a client."""
@@ -76,11 +79,14 @@ class Metrics(Collector):
 
     def _traffic(self) -> Iterator[Metric]:
         for name, meaning in (
-            ("connections", "Connections that carried a recorded request, by who read the first."),
+            (
+                "connections",
+                "Connections that were recorded, by who read the first request; echo has none.",
+            ),
             ("requests", "Recorded requests on them, by who read them."),
         ):
             figures = CounterMetricFamily(f"dawdle_{name}", meaning, labels=["reader"])
-            for reader in ("lane", "aiohttp"):
+            for reader in READERS[name]:
                 traffic = getattr(self._connections, reader)
                 figures.add_metric([reader], getattr(traffic, name))
             yield figures

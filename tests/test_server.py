@@ -425,7 +425,7 @@ async def test_full_collections_wait_until_nobody_waits(monkeypatch: pytest.Monk
     feed = Feed(1, most_viewers=1)
     monkeypatch.setattr("app.server.gc", collector)
     monkeypatch.setattr("app.server.COLLECT_EVERY_S", 0)
-    app: Any = {keys.RECORDER: house.recorder, keys.FEED: feed}
+    app: Any = {keys.DESK: house.desk, keys.FEED: feed}
     begun = ["collect", "freeze", "at (700, 10, 1000000)"]
 
     chore = asyncio.create_task(server._collect_when_idle(app))

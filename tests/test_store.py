@@ -244,18 +244,6 @@ async def test_every_field_comes_back(store: Store) -> None:
     assert isinstance(found[0].outcome, Outcome)
 
 
-async def test_page_from_before_a_field_was_there_reads_with_its_default(
-    store: Store, path: Path
-) -> None:
-    """Fields are added at the end only; older data folders stay readable."""
-    await store.save([FULL])
-    with closing(sqlite3.connect(path)) as database, database:
-        (page,) = database.execute("SELECT spans FROM pages").fetchone()
-        database.execute("UPDATE pages SET spans = ?", (page.replace(",15]]", "]]"),))
-
-    assert [replace(FULL, messages=None)] == await read(store)
-
-
 @pytest.mark.parametrize("text", ["caf\udce9", "a\0b", '"\\', "\U0001f600", ""])
 async def test_any_text_comes_back(store: Store, text: str) -> None:
     """Bytes of a header that were no UTF-8 spoil neither their span nor its page."""
