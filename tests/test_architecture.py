@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "spans": set(),
     "gate": set(),
     "connections": set(),
+    "site": set(),
     # text -> values, values -> meaning: pure
     "grammar": {"errors"},
     "delays": {"errors", "grammar"},
@@ -45,8 +46,12 @@ ALLOWED: dict[str, set[str]] = {
         "errors", "clock", "spans", "pacing", "plan", "reply", "runs", "recorder",
     },
     # the disk
-    "store": {"errors", "spans"},
-    "journal": {"spans", "store"},
+    "database": {"errors"},
+    "store": {"spans", "database"},
+    "journal": {"spans", "database", "store"},
+    # titles of pages
+    "titles": set(),
+    "titles.results": set(),
     # the edge
     "metrics": {"spans", "runs", "recorder", "feed", "exchange", "journal", "connections"},
     "logs": {"settings"},
@@ -58,11 +63,13 @@ ALLOWED: dict[str, set[str]] = {
     "responses": {"errors", "grammar", "exchange", "keys"},
     "protection": {"errors", "grammar", "keys", "reply", "responses"},
     "aio": {"errors", "grammar", "keys", "exchange", "plan"},
+    "delivery": {"keys", "site"},
     "heads": {"exchange", "aio"},
     "lane": {"errors", "clock", "reply", "exchange", "connections", "heads"},
     "web": {
         "errors", "grammar", "assets", "spans", "report", "checks", "timeline", "preview", "runs",
         "feed", "keys", "responses", "protection", "aio", "bars", "exports", "formats",
+        "site", "delivery",
     },
     "server": {
         "errors", "clock", "assets", "profiles", "plan", "settings", "runs", "recorder", "feed",
@@ -81,11 +88,11 @@ ALLOWED: dict[str, set[str]] = {
 }  # fmt: skip
 
 SYNCHRONOUS = ("gate", "runs", "recorder", "plan", "reply", "pacing", "exchange", "spans")
-KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "web", "server"}
+KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "delivery", "web", "server"}
 KNOWS_TIME = {"clock"}
 WRITES_TIME = {"formats", "logs"}
 MAKES_RANDOM = {"server"}
-SPEAKS_SQL = {"store"}
+SPEAKS_SQL = {"database", "store", "titles.store"}
 
 
 def tree(module: str) -> ast.Module:
