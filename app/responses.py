@@ -21,6 +21,7 @@ from app.exchange import Explain
 from app.grammar import quoted
 
 OPEN_PATHS = ("/aio", "/plan")  # with everything below them
+OPEN_FOLDERS = ("/site/",)  # without the page that lists what is in them
 PROBLEM_JSON = "application/problem+json; charset=utf-8"  # RFC 9457 section 3
 HTML = "text/html; charset=utf-8"
 CLIENT_CLOSED_REQUEST = 499  # nginx's, for the access log; nobody is left to read it
@@ -32,7 +33,9 @@ log = logging.getLogger("dawdle")
 
 def is_open(path: str) -> bool:
     """Whether the path is one that any page may call, and that says what its caller wanted."""
-    return any(path == open_path or path.startswith(f"{open_path}/") for open_path in OPEN_PATHS)
+    return path.startswith(OPEN_FOLDERS) or any(
+        path == open_path or path.startswith(f"{open_path}/") for open_path in OPEN_PATHS
+    )
 
 
 def prefers_html(accept: str) -> bool:

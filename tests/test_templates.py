@@ -1,7 +1,7 @@
 """Tests of the pages: they render, they are sound, and nothing a client sent gets out of hand."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from app import assets, bars, formats, report
+from app import assets, bars, formats, report, site
 from app.errors import TABLE, Problem
 from app.plan import KNOBS
 from app.spans import Kind, Outcome, Span, span_id
@@ -122,6 +122,12 @@ def home_context(*names: str, origin: str = ORIGIN, total: int = 41) -> dict[str
     }
 
 
+def site_context(
+    pages: Mapping[int, site.SitePage] = site.PAGES, origin: str = ORIGIN
+) -> dict[str, Any]:
+    return {"pages": [site.entry(*each) for each in pages.items()], "origin": origin}
+
+
 PROBLEMS = [Problem(code, "sentence", "delay" if "knob" in code else None) for code in TABLE]
 
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -135,6 +141,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "long run": ("run.html", run_context(run_spans(), shown=2)),
     "run of one": ("run.html", run_context(run_spans()[1:2])),
     "empty run": ("run.html", run_context([])),
+    "site": ("site.html", site_context()),
     "sign in": ("sign_in.html", {"refused": False}),
     "refused": ("sign_in.html", {"refused": True}),
     "refusal": ("refusal.html", {"problem": PROBLEMS[0]}),
@@ -145,6 +152,7 @@ HOSTILE_PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "runs": ("runs.html", {"runs": runs(HOSTILE), "total": 1}),
     "run": ("run.html", run_context(run_spans(HOSTILE), run=HOSTILE)),
     "empty run": ("run.html", run_context([], run=HOSTILE)),
+    "site": ("site.html", site_context({1: site.PAGES[1]}, HOSTILE)),
     "problem": ("problem.html", {"problem": Problem("bad-knob", HOSTILE, HOSTILE)}),
 }
 
@@ -318,7 +326,13 @@ def test_scrolling_part_takes_the_focus(page: Page) -> None:
 
 def test_every_field_has_a_label(page: Page) -> None:
     """Nobody guesses what to type."""
-    assert set() == {tag.attributes["id"] for tag in page.all("input")} - set(page.values("for"))
+    fields = [
+        tag.attributes["id"]
+        for tag in page.all("input", "textarea", "select")
+        if tag.attributes.get("type") != "hidden"
+    ]
+
+    assert set() == set(fields) - set(page.values("for"))
 
 
 # --- what clients send ---------------------------------------------------------------------------
