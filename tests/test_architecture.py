@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"spans", "retries"},
     "checks": {"errors", "grammar", "spans", "report"},
     "timeline": {"grammar", "spans", "report", "retries"},
-    "formats": {"spans", "report", "timeline"},
+    "formats": {"clock", "spans", "report", "timeline"},
     "bars": {"grammar", "spans", "report", "timeline"},
     "exports": {"spans"},
     "preview": {"errors", "grammar", "plan", "report"},
@@ -52,6 +52,12 @@ ALLOWED: dict[str, set[str]] = {
     # titles: a product of its own, used by the service and by the command line
     "titles.__init__": set(),
     "titles.results": set(),
+    "titles.urls": {"errors", "grammar"},
+    "titles.guard": {"errors", "grammar", "titles.urls"},
+    "titles.retry": {"titles.results"},
+    "titles.media": set(),
+    "titles.names": {"titles.guard"},
+    "titles.failures": {"grammar", "titles.urls", "titles.guard", "titles.results"},
     # the edge
     "metrics": {"spans", "runs", "recorder", "feed", "exchange", "journal", "connections"},
     "logs": {"settings"},
@@ -87,7 +93,7 @@ ALLOWED: dict[str, set[str]] = {
 SYNCHRONOUS = ("gate", "runs", "recorder", "plan", "reply", "pacing", "exchange", "spans")
 KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "delivery", "web", "server"}
 KNOWS_TIME = {"clock"}
-WRITES_TIME = {"formats", "logs"}
+WRITES_TIME = {"logs"}
 MAKES_RANDOM = {"server"}
 SPEAKS_SQL = {"database", "store", "titles.store"}
 

@@ -24,7 +24,7 @@ results = st.builds(
     fetched_at=st.none() | texts,
     hops=st.lists(st.builds(Hop, texts, st.integers(300, 399), seconds)).map(tuple),
     retry_after=st.none() | seconds,
-    error=st.none() | st.builds(Failure, st.sampled_from(Code), texts),
+    error=st.none() | st.builds(Failure, st.sampled_from(Code), texts, st.booleans()),
 )
 
 
@@ -39,11 +39,13 @@ def test_a_record_has_every_field_in_order() -> None:
     assert FIELDS == tuple(record(Result(URL)))
 
 
-def test_an_error_is_a_code_and_a_sentence() -> None:
-    """Programs read the one, people the other."""
+def test_an_error_is_a_code_a_sentence_and_whether_to_hope() -> None:
+    """Programs read the first, people the second, retries the third."""
     result = Result(URL, error=Failure(Code.NOT_HTML, "it is a picture"))
 
-    assert {"code": "not_html", "detail": "it is a picture"} == record(result)["error"]
+    assert {"code": "not_html", "detail": "it is a picture", "temporary": False} == (
+        record(result)["error"]
+    )
 
 
 def test_hops_are_objects_of_url_status_and_time() -> None:

@@ -29,10 +29,11 @@ class Code(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A code for programs, and one sentence for people: value, rule, remedy."""
+    """A code for programs, one sentence for people (value, rule, remedy), and what to hope."""
 
     code: Code
     detail: str
+    temporary: bool = False  # another attempt may succeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,11 @@ def record(result: Result) -> dict[str, Any]:
     values = {name: getattr(result, name) for name in FIELDS}
     values["hops"] = [{name: getattr(hop, name) for name in _HOP_FIELDS} for hop in result.hops]
     if result.error is not None:
-        values["error"] = {"code": str(result.error.code), "detail": result.error.detail}
+        values["error"] = {
+            "code": str(result.error.code),
+            "detail": result.error.detail,
+            "temporary": result.error.temporary,
+        }
     return values
 
 
@@ -88,6 +93,6 @@ def from_record(values: Mapping[str, Any]) -> Result:
         **{
             **values,
             "hops": tuple(Hop(**hop) for hop in values.get("hops", ())),
-            "error": error and Failure(Code(error["code"]), error["detail"]),
+            "error": error and Failure(**{**error, "code": Code(error["code"])}),
         }
     )
