@@ -58,6 +58,36 @@ ALLOWED: dict[str, set[str]] = {
     "titles.media": set(),
     "titles.names": {"titles.guard"},
     "titles.failures": {"grammar", "titles.urls", "titles.guard", "titles.results"},
+    "titles.options": {"errors", "grammar"},
+    "titles.job": {"titles.options", "titles.results"},
+    "titles.breaker": {"titles.options", "titles.results"},
+    "titles.schedule": {"titles.options", "titles.results", "titles.breaker"},
+    "titles.window": {"titles.options", "titles.schedule"},
+    "titles.intake": {"errors", "titles.results", "titles.urls"},
+    "titles.files": set(),
+    "titles.trouble": set(),
+    "titles.store": {
+        "database", "titles.options", "titles.results", "titles.job", "titles.intake",
+        "titles.schedule", "titles.window",
+    },
+    "titles.live": {"titles.options", "titles.job", "titles.store"},
+    "titles.ledger": {
+        "clock", "database", "titles.options", "titles.results", "titles.schedule",
+        "titles.files", "titles.trouble", "titles.store", "titles.live",
+    },
+    "titles.finisher": {
+        "clock", "database", "titles.files", "titles.trouble", "titles.store", "titles.ledger",
+    },
+    "titles.engine": {
+        "clock", "database", "titles.options", "titles.results", "titles.retry",
+        "titles.schedule", "titles.window", "titles.trouble", "titles.store", "titles.live",
+        "titles.ledger",
+    },
+    "titles.jobs": {
+        "errors", "clock", "grammar", "database", "titles.options", "titles.results",
+        "titles.job", "titles.intake", "titles.files", "titles.trouble", "titles.store",
+        "titles.live", "titles.ledger", "titles.finisher", "titles.engine",
+    },
     # the edge
     "metrics": {"spans", "runs", "recorder", "feed", "exchange", "journal", "connections"},
     "logs": {"settings"},
@@ -90,7 +120,10 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
 }  # fmt: skip
 
-SYNCHRONOUS = ("gate", "runs", "recorder", "plan", "reply", "pacing", "exchange", "spans")
+SYNCHRONOUS = (
+    "gate", "runs", "recorder", "plan", "reply", "pacing", "exchange", "spans",
+    "titles.breaker", "titles.schedule", "titles.window", "titles.intake",
+)  # fmt: skip
 KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "delivery", "web", "server"}
 KNOWS_TIME = {"clock"}
 WRITES_TIME = {"logs"}
