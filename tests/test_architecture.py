@@ -51,6 +51,42 @@ ALLOWED: dict[str, set[str]] = {
     "journal": {"spans", "database", "store"},
     # titles: a product of its own, used by the service and by the command line
     "titles.__init__": set(),
+    "titles.markup.__init__": set(),
+    "titles.markup.references": set(),
+    "titles.markup.attributes": set(),
+    "titles.markup.elements": set(),
+    "titles.markup.stack": {"titles.markup.elements"},
+    "titles.markup.adoption": {"titles.markup.elements", "titles.markup.stack"},
+    "titles.markup.tree": {
+        "titles.markup.attributes", "titles.markup.elements", "titles.markup.stack",
+    },
+    "titles.markup.head": {"titles.markup.elements", "titles.markup.tree"},
+    "titles.markup.body": {
+        "titles.markup.adoption", "titles.markup.elements", "titles.markup.head",
+        "titles.markup.stack", "titles.markup.tree",
+    },
+    "titles.markup.tables": {
+        "titles.markup.body", "titles.markup.elements", "titles.markup.head",
+        "titles.markup.stack", "titles.markup.tree",
+    },
+    "titles.markup.frames": {"titles.markup.elements", "titles.markup.tree"},
+    "titles.markup.foreign": {"titles.markup.elements", "titles.markup.tree"},
+    "titles.markup.construction": {
+        "titles.markup.body", "titles.markup.foreign", "titles.markup.frames",
+        "titles.markup.head", "titles.markup.tables", "titles.markup.tree",
+    },
+    "titles.choice": {"titles.markup.elements", "titles.markup.tree"},
+    "titles.scan": {
+        "titles.choice", "titles.markup.attributes", "titles.markup.construction",
+        "titles.markup.tree",
+    },
+    "titles.charset": {"titles.markup.attributes", "titles.markup.references"},
+    "titles.iso2022jp": set(),
+    "titles.decoding": {"titles.iso2022jp"},
+    "titles.page": {
+        "titles.charset", "titles.decoding", "titles.markup.attributes",
+        "titles.markup.references", "titles.scan",
+    },
     "titles.results": set(),
     "titles.urls": {"errors", "grammar"},
     "titles.guard": {"errors", "grammar", "titles.urls"},
