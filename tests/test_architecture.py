@@ -94,6 +94,15 @@ ALLOWED: dict[str, set[str]] = {
     "titles.media": set(),
     "titles.names": {"titles.guard"},
     "titles.failures": {"grammar", "titles.urls", "titles.guard", "titles.results"},
+    "titles.deadline": {"grammar"},
+    "titles.body": {
+        "grammar", "titles.deadline", "titles.failures", "titles.media", "titles.results",
+    },
+    "titles.fetch": {
+        "clock", "errors", "grammar", "titles.body", "titles.deadline",
+        "titles.failures", "titles.guard", "titles.names", "titles.page", "titles.results",
+        "titles.retry", "titles.urls",
+    },
     "titles.options": {"errors", "grammar"},
     "titles.job": {"titles.options", "titles.results"},
     "titles.breaker": {"titles.options", "titles.results"},

@@ -20,7 +20,7 @@ from aiohttp import (
     ServerDisconnectedError,
 )
 from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.http_exceptions import ContentEncodingError, ContentLengthError, TransferEncodingError
+from aiohttp.http_exceptions import ContentEncodingError, TransferEncodingError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -148,7 +148,7 @@ def system(number: int) -> ClientConnectorError:
             ),
         ),
         (
-            caused(ClientPayloadError("x"), ContentLengthError("short")),
+            caused(ClientPayloadError("x"), TransferEncodingError("Not enough data to satisfy")),
             Failure(
                 Code.CONNECTION_ERROR,
                 "the connection to h.test:81 broke: it ended in the middle of the page",

@@ -16,7 +16,7 @@ from aiohttp import (
     ClientResponseError,
     ServerTimeoutError,
 )
-from aiohttp.http_exceptions import ContentEncodingError, TransferEncodingError
+from aiohttp.http_exceptions import ContentEncodingError, HttpProcessingError
 
 from app.grammar import quoted
 from app.titles.guard import Forbidden
@@ -39,6 +39,8 @@ TEMPORARY = frozenset(
 _NO_SUCH_NAME = frozenset(
     {aiodns.error.ARES_ENOTFOUND, aiodns.error.ARES_ENODATA, aiodns.error.ARES_EBADNAME}
 )
+
+TOO_FEW = "Not enough data"  # how aiohttp begins to say that a page ended before its time
 
 
 class Failed(Exception):
@@ -130,13 +132,13 @@ def _garbled(error: ClientResponseError | ClientPayloadError, url: Url) -> Failu
     cause = error.__cause__
     if isinstance(error, ClientResponseError):
         return _not_http(error.message, url)
-    if isinstance(cause, TransferEncodingError):
-        return _not_http(cause.message, url)
     if isinstance(cause, ContentEncodingError):
         return Failure(
             Code.PROTOCOL_ERROR,
             f"what {url.host} sends is not compressed as it says: {quoted(cause.message)}",
         )
+    if isinstance(cause, HttpProcessingError) and not cause.message.startswith(TOO_FEW):
+        return _not_http(cause.message, url)
     return _broken(url, "it ended in the middle of the page")
 
 
