@@ -25,11 +25,9 @@ class Deadline:
         when = self._loop.time() + seconds
         self._phase = phase
         self._limit_s = seconds if when < self._end else None
-        self.timeout.reschedule(min(when, self._end))
-
-    def lift(self) -> None:
-        """Let the attempt take as long as it wants: what it was for is done."""
-        self.timeout.reschedule(None)
+        when = min(when, self._end)
+        if when != self.timeout.when():
+            self.timeout.reschedule(when)
 
     def sentence(self) -> str:
         """What did not happen in time."""

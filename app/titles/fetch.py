@@ -202,6 +202,7 @@ class _Attempt:
         self._retry_after: float | None = None
         self._page: Page | None = None
         self._bytes_read = 0
+        self._is_known = False  # that title; what is left of its page is nobody's business
         self._title: Title | None = None
         self._failure: Failure | None = None
 
@@ -218,7 +219,8 @@ class _Attempt:
         except BadValue as error:
             self._failure = Failure(Code.INVALID_URL, str(error))
         except TimeoutError as error:
-            self._failure = self._failure_in_time(error)
+            if not self._is_known:
+                self._failure = self._failure_in_time(error)
         except (Failed, ClientError, OSError) as error:
             self._failure = self._explain(error)
         if self._page is not None:
@@ -341,7 +343,7 @@ class _Attempt:
             known = page.feed(data[:room])
             self._bytes_read += min(len(data), room)
             if known:
-                self._deadline.lift()
+                self._is_known = True
                 return
             if len(data) > room:
                 raise body.too_large()

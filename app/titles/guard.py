@@ -167,8 +167,8 @@ class Guard:
     ) -> None:
         self._openings = tuple(openings)
         self._site = frozenset((ip_address(address), port) for address, port in site)
-        pairs = {opening.port for opening in self._openings} - {None}
-        self._odd_ports = pairs | {port for _, port in self._site}
+        self._own_ports = frozenset(port for _, port in self._site)
+        self._odd_ports = self._own_ports | {opening.port for opening in self._openings}
 
     def objection(self, url: Url) -> str | None:
         """Why that URL is not fetched, in one sentence; None if the addresses shall decide."""
@@ -195,7 +195,7 @@ class Guard:
 
     def is_own_port(self, port: int) -> bool:
         """Whether the service itself may be listening there, so that paths matter."""
-        return any(port == own for _, own in self._site)
+        return port in self._own_ports
 
     def socket(self, info: AddrInfo) -> socket.socket:
         """

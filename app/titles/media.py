@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 # Where browsers find an HTML title. Of plain text and pictures they have none; of other XML they
 # have one only when an HTML element stands in it, which the scanner, made for HTML, can't tell.
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 
-# WHATWG MIME Sniffing, 7: these say as much as no type at all.
-_UNKNOWN = frozenset({"unknown/unknown", "application/unknown", "*/*"})
+# WHATWG MIME Sniffing, 7: these, and */*, say as much as no type at all.
+_UNKNOWN = frozenset({"unknown/unknown", "application/unknown"})
 
 # WHATWG MIME Sniffing, 5: the resource header, which is all that is looked at.
 SNIFFED_BYTES = 1_445
@@ -40,15 +41,18 @@ def media_type(values: Iterable[str]) -> Media | None:
     charset of one before it that names the same type.
     """
     found: Media | None = None
-    for value in (part for line in values for part in _parts(line)):
-        match = _TYPE.match(value)
-        if match is None or match[1] == "*/*":
+    for media in (media for line in values for media in _in_line(line)):
+        if media.charset is None and found is not None and found.essence == media.essence:
             continue
-        essence, charset = match[1].lower(), _charset(value)
-        if charset is None and found is not None and found.essence == essence:
-            charset = found.charset
-        found = Media(essence, charset)
+        found = media
     return None if found is None or found.essence in _UNKNOWN else found
+
+
+@lru_cache(maxsize=256)  # sites differ less than their pages
+def _in_line(line: str) -> tuple[Media, ...]:
+    matches = ((_TYPE.match(value), value) for value in _parts(line))
+    found = [Media(match[1].lower(), _charset(value)) for match, value in matches if match]
+    return tuple(media for media in found if media.essence != "*/*")
 
 
 def _parts(line: str) -> list[str]:

@@ -18,6 +18,10 @@ PORTS = {"http": 80, "https": 443}
 
 # A scheme, but not the `localhost:` of `localhost:3000`.
 _SCHEME = re.compile(r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:(?![0-9])")
+# A URL as the standard writes it, where nothing else can be read for a separator; no fragment.
+_PARTS = re.compile(
+    r"(https?)://(?:([^/@]*)@)?(\[[0-9a-f:]+\]|[^/:]+)(?::([0-9]+))?(/[^?#]*)(?:\?[^#]*)?"
+)
 _STRAY_BYTE = re.compile(r"[\udc80-\udcff]")  # a byte that was no UTF-8, as Python smuggles it
 
 
@@ -60,23 +64,25 @@ def _escape(match: re.Match[str]) -> str:
 
 def _read(text: str, base: str | None) -> Url:
     try:
-        parsed = ada_url.URL(text, base)
+        whole = ada_url.URL(text, base).href
     except ValueError:
         raise BadValue(
             f"{quoted(text)} is not a URL; write one such as https://example.com/"
         ) from None
-    href, scheme = parsed.href.partition("#")[0], parsed.protocol[:-1]
-    if scheme not in PORTS:
+    match = _PARTS.match(whole)
+    if match is None:
         raise BadValue(f"{quoted(text)} is no web page; only http and https URLs are fetched")
+    scheme, user, name, port, path = match.groups()
+    href = match[0]
     if len(href) > LONGEST_URL:
         raise BadValue(f"{quoted(text)} has {len(href)} characters; at most {LONGEST_URL} are sent")
-    host, name = parsed.host, parsed.hostname
+    host = name if port is None else f"{name}:{port}"
     return Url(
         href=href,
         origin=f"{scheme}://{host}",
         host=host,
         name=name.strip("[]"),
-        port=int(parsed.port or PORTS[scheme]),
-        path=parsed.pathname,
-        has_user="@" in href.partition("://")[2].partition("/")[0],
+        port=PORTS[scheme] if port is None else int(port),
+        path=path,
+        has_user=user is not None,
     )
