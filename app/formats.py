@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app import __version__, timeline
 from app.clock import iso_text, utc
+from app.plain import plain
 from app.report import Report
 from app.spans import Outcome
 
@@ -90,5 +91,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "times": times_text,
     "per_cent": percent_text,
     "policy": timeline.pauses,
+    "plain": plain,
 }
 GLOBALS: dict[str, object] = {"version": __version__}
