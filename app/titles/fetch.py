@@ -7,6 +7,7 @@ a limit, and every connection the guard's leave.
 
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -58,7 +59,8 @@ OURS = frozenset(
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _NOT_A_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5
 
-KEEP_ALIVE_S = 3.0  # thousands of hosts a second would otherwise leave as many idle connections
+KEEP_ALIVE_S = 5.0
+FAMILIAR = 256  # origins asked last, whose connections are kept: idle ones are bounded by it
 BUFFER_BYTES = 1 << 16  # a connection is read ahead by twice as much
 HEADER_BYTES = 1 << 15  # of one header; security policies are long
 MOST_HEADERS = 128
@@ -97,6 +99,7 @@ class Fetcher:
         self.limits = limits or Limits()
         self.headers = _headers({"Accept": ACCEPT, "User-Agent": user_agent} | dict(headers or {}))
         self.page = page
+        self.lately = Lately(FAMILIAR)
         self._proxy = None if proxy is None else parse(proxy, bare=True).href
         self._insecure = insecure
         self._session: ClientSession | None = None
@@ -116,7 +119,7 @@ class Fetcher:
             timeout=ClientTimeout(total=None, connect=self.limits.connect_s, sock_connect=None),
             trust_env=False,
             proxy=self._proxy,
-            request_class=ClientRequest if guard is None else _guarded(guard),
+            request_class=_requests(guard),
             read_bufsize=BUFFER_BYTES,
             max_line_size=HEADER_BYTES,
             max_field_size=HEADER_BYTES,
@@ -159,27 +162,55 @@ def _headers(given: Mapping[str, str]) -> CIMultiDict[str]:
     return CIMultiDict(given)
 
 
-def _guarded(guard: Guard) -> type[ClientRequest]:
+def _requests(guard: Guard | None) -> type[ClientRequest]:
+    """Requests that look at the connection they got before they use it."""
+
+    class Request(ClientRequest):
+        async def send(self, conn: Connection) -> ClientResponse:
+            if guard is not None and guard.is_own_port(self.url.port or 0):
+                _ask_for_path(guard, conn, self.url.raw_path)
+            if conn.protocol is not None and self.headers.get(hdrs.CONNECTION) == "close":
+                conn.protocol.force_close()  # whether or not the server does as it is told
+            return await super().send(conn)
+
+    return Request
+
+
+def _ask_for_path(guard: Guard, conn: Connection, path: str) -> None:
     """
-    Requests that ask the guard once more, for the path, over whatever connection they got.
+    Ask the guard once more, for the path.
 
     That matters only where the service itself listens: its site is open, its control pages are not,
     and a kept connection knows no paths.
     """
+    peer = conn.transport and conn.transport.get_extra_info("peername")
+    if not (peer and guard.admits_path(peer[0], peer[1], path)):
+        raise Failed(
+            Code.BLOCKED,
+            f"of this service only the pages below /site are fetched, not {quoted(path)}",
+        )
 
-    class GuardedRequest(ClientRequest):
-        async def send(self, conn: Connection) -> ClientResponse:
-            if guard.is_own_port(self.url.port or 0):
-                peer = conn.transport and conn.transport.get_extra_info("peername")
-                if not (peer and guard.admits_path(peer[0], peer[1], self.url.raw_path)):
-                    raise Failed(
-                        Code.BLOCKED,
-                        f"of this service only the pages below /site are fetched, "
-                        f"not {quoted(self.url.raw_path)}",
-                    )
-            return await super().send(conn)
 
-    return GuardedRequest
+class Lately:
+    """
+    The origins that were asked last, at most so many.
+
+    Who asks a host for the first time seldom asks again; ten thousand hosts that are asked once
+    would leave as many idle connections, and the operating system would run out of files.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._origins: OrderedDict[str, None] = OrderedDict()
+
+    def knew(self, origin: str) -> bool:
+        """Whether the origin was among them already; now it is."""
+        known = origin in self._origins
+        self._origins[origin] = None
+        self._origins.move_to_end(origin)
+        if len(self._origins) > self._most:
+            self._origins.popitem(last=False)
+        return known
 
 
 class _Attempt:
@@ -282,7 +313,8 @@ class _Attempt:
     async def _visit(self, url: Url) -> Url | None:
         """Ask for one URL; where that leads, or None if it was the page."""
         asked_ns = self._clock.now()
-        response = await self._ask(url)
+        kept = self._fetcher.lately.knew(url.origin)
+        response = await self._ask(url, kept)
         try:
             self._status = response.status
             location = response.headers.get(hdrs.LOCATION)
@@ -292,19 +324,21 @@ class _Attempt:
                 self._hops.append(Hop(url.href, response.status, self._since(asked_ns)))
             else:
                 await self._read(response)
-            await let_go(response)
+            if kept:
+                await let_go(response)
         finally:
             if not response.closed:
                 response.close()
         return following
 
-    async def _ask(self, url: Url) -> ClientResponse:
-        """The response of that URL, up to its body."""
+    async def _ask(self, url: Url, kept: bool) -> ClientResponse:
+        """The response of that URL, up to its body, over a connection to be *kept* or not."""
         self._deadline.allow(self._limits.head_s, "no answer came")
-        headers = self._headers
-        if url.has_user and hdrs.AUTHORIZATION in headers:
-            headers = headers.copy()
-            del headers[hdrs.AUTHORIZATION]  # what stands in the URL is more to the point
+        headers = self._headers.copy()
+        if not kept:
+            headers[hdrs.CONNECTION] = "close"
+        if url.has_user:
+            headers.popall(hdrs.AUTHORIZATION, None)  # what stands in the URL is more to the point
         try:
             address = URL(url.href, encoded=True)
             return await self._session.get(address, headers=headers, allow_redirects=False)

@@ -22,7 +22,7 @@ from app.clock import SystemClock
 from app.errors import BadValue
 from app.titles import names
 from app.titles.body import DRAINED_BYTES, Limits
-from app.titles.fetch import Fetcher
+from app.titles.fetch import Fetcher, Lately
 from app.titles.guard import Guard, opening
 from app.titles.results import Code, Hop, Result
 from tests.fakes import BEGIN, ManualClock
@@ -95,7 +95,7 @@ class Site:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            writer.transport.abort()
+            writer.close()
 
     async def _answer(self, answer: Answer, writer: asyncio.StreamWriter) -> None:
         if not isinstance(answer, bytes):
@@ -175,7 +175,7 @@ async def test_a_request_says_who_asks_and_what_can_be_read() -> None:
         await fetch(served.url())
 
     assert b"GET / HTTP/1.1" == served.requests[0].split(b"\r\n")[0]
-    assert {"host", "accept", "user-agent", "accept-encoding"} == set(served.asked())
+    assert {"host", "accept", "user-agent", "accept-encoding", "connection"} == set(served.asked())
     assert served.asked()["user-agent"].startswith("Dawdle/")
     assert "gzip, deflate, br, zstd" == served.asked()["accept-encoding"]
 
@@ -535,7 +535,7 @@ async def test_a_bad_status_outweighs_what_else_is_wrong(headers: list[str]) -> 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_followed_and_recorded(status: int) -> None:
-    """Relative to the page, without its fragment; over the same connection."""
+    """Relative to the page, without its fragment."""
     answers: dict[str, Answer] = {
         "/a/b": redirect("../c?d#e", status=f"{status} Moved"),
         "/c?d": response(),
@@ -546,7 +546,6 @@ async def test_a_redirect_is_followed_and_recorded(status: int) -> None:
     assert (served.url("/a/b"), served.url("/c?d")) == (result.url, result.final_url)
     assert ("One page", None) == (result.title, result.error)
     assert (Hop(served.url("/a/b"), status, 0.0),) == result.hops
-    assert 1 == served.connections
 
 
 @pytest.mark.parametrize("status", ["300 Choices", "304 Same", "305 Proxy", "302 Found"])
@@ -621,18 +620,18 @@ async def test_credentials_in_a_url_are_used_where_all_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("answer", "connections"),
     [
-        (response(PAGE + b" " * (DRAINED_BYTES - 100)), 1),
+        (response(PAGE + b" " * (DRAINED_BYTES - 100)), 2),
         (response(PAGE + b" " * 4_000_000), 3),
-        (response(b"x" * 1_000, "Content-Type: image/png"), 1),
+        (response(b"x" * 1_000, "Content-Type: image/png"), 2),
         (response(b"%x\r\n%b\r\n" % (len(PAGE), PAGE), *CHUNKED, length=False), 3),
-        (response(b"%x\r\n%b\r\n0\r\n\r\n" % (len(PAGE), PAGE), *CHUNKED, length=False), 1),
+        (response(b"%x\r\n%b\r\n0\r\n\r\n" % (len(PAGE), PAGE), *CHUNKED, length=False), 2),
     ],
     ids=["small", "large", "no page", "unknown", "there already"],
 )
 async def test_a_connection_is_kept_if_little_is_left_to_read(
     answer: bytes, connections: int
 ) -> None:
-    """More than that costs more than another connection."""
+    """More than that costs more than another connection; and not when a host is asked first."""
 
     async def unended(writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
@@ -646,12 +645,23 @@ async def test_a_connection_is_kept_if_little_is_left_to_read(
 
 
 async def test_a_rest_that_does_not_come_is_not_waited_for() -> None:
-    """The title is known: the result is good, and the connection is not kept."""
+    """The title is known: the result is good, whatever time the attempt has left."""
     head = response(PAGE).replace(b"Content-Length: ", b"Content-Length: 1")
-    async with site(endless(head, b"", pause_s=0.01)) as served:
-        result = await fetch(served.url())
+    stalling = site(endless(head, b"", pause_s=0.01))
+    async with stalling as served, Fetcher(SystemClock(), guard=None) as fetcher:
+        times = (10.0, 10.0, 0.1)
+        results = [await fetcher.fetch(served.url(), timeout_s=one) for one in times]
 
-    assert ("One page", None) == (result.title, result.error)
+    assert [("One page", None)] * 3 == [(result.title, result.error) for result in results]
+
+
+def test_the_origins_asked_last_are_known() -> None:
+    """Those asked longest ago are forgotten first."""
+    lately = Lately(2)
+
+    known = [lately.knew(origin) for origin in "abacbba"]
+
+    assert [False, False, True, False, False, True, False] == known
 
 
 async def test_many_pages_at_once_do_not_wait_for_each_other() -> None:
@@ -782,12 +792,13 @@ async def test_of_the_service_only_its_site_is_fetched_over_any_connection() -> 
     ):
         guard = Guard(site=[("127.0.0.1", served.port)])
         async with Fetcher(SystemClock(), guard=guard) as fetcher:
-            paths = ("/site/1", "/runs", "/site/2", "/site/1")
+            paths = ("/site/1", "/site/1", "/runs", "/site/2", "/site/1")
             results = [await fetcher.fetch(served.url(path)) for path in paths]
 
-    assert [None, Code.BLOCKED, Code.BLOCKED, None] == [code(result) for result in results]
-    assert [b"/site/1", b"/site/2", b"/site/1"] == [head.split()[1] for head in served.requests]
-    assert "only the pages below /site are fetched, not '/runs'" in detail(results[1])
+    blocked, asked = Code.BLOCKED, [head.split()[1] for head in served.requests]
+    assert [None, None, blocked, blocked, None] == [code(result) for result in results]
+    assert [b"/site/1", b"/site/1", b"/site/2", b"/site/1"] == asked
+    assert "only the pages below /site are fetched, not '/runs'" in detail(results[2])
 
 
 class FakeNames:
