@@ -30,6 +30,7 @@ _PLAIN_TAG = re.compile(
     rb"<(/?)([a-zA-Z][^\t\n\f\r />]*)"
     rb'((?:[\t\n\f\r ]+[a-zA-Z][a-zA-Z0-9_:.-]*(?:="[^"]*")?){0,30})[\t\n\f\r ]*(/?)>'
 )
+_MARKUP = re.compile(rb"<(?:[a-zA-Z/!?]|\Z)")
 _INK = re.compile(rb"[^\t\n\f\r \0]")
 _COMMENT_END = re.compile(rb"--!?>")
 _DOCTYPE = re.compile(rb"<!doctype", re.IGNORECASE)
@@ -105,7 +106,7 @@ class Scanner:
         self._at = 0
         while not self.done and self._step():
             pass
-        rest = self._page[self._at :]
+        rest = b"" if self.done else self._page[self._at :]
         self._waiting = [rest]
         self._waits = len(rest)
         self._enough = 2 * len(rest)
@@ -116,23 +117,22 @@ class Scanner:
         """Text up to a `<`, and what begins there."""
         page = self._page
         less = page.find(b"<", self._at)
+        if less != self._at:
+            self._text(len(page) if less < 0 else less)
         if less < 0:
-            self._text(len(page))
             return False
-        if less > self._at:
-            self._text(less)
         tag = _PLAIN_TAG.match(page, less)
         if tag is None:
             return self._odd_markup(less)
         self._at = tag.end()
-        self._tag(less, *tag.groups())
+        slash, name, source, closing = tag.groups()
+        self._tag(less, slash, name.lower(), source, closing)
         return True
 
     def _text(self, end: int) -> None:
-        if end > self._at:
-            blank = _INK.search(self._page, self._at, end) is None
-            construction.text(self._tree, blank=blank)
-            self._at = end
+        blank = _INK.search(self._page, self._at, end) is None
+        construction.text(self._tree, blank=blank)
+        self._at = end
 
     def _odd_markup(self, less: int) -> bool:
         page = self._page
@@ -146,8 +146,13 @@ class Scanner:
             return self._declaration(less)
         if mark == b"?" or (mark == b"/" and page[less + 2 : less + 3]):
             return self._skip_to_greater()
-        self._text(less + 1)
-        return True
+        return self._stray(less + 1)
+
+    def _stray(self, begin: int) -> bool:
+        """Text with a `<` in it, up to where markup may begin."""
+        markup = _MARKUP.search(self._page, begin)
+        self._text(len(self._page) if markup is None else max(begin, markup.start()))
+        return markup is not None
 
     def _odd_tag(self, tag: re.Match[bytes]) -> bool:
         """A tag with attributes that are not plainly written."""
@@ -156,14 +161,14 @@ class Scanner:
         if end < 0:
             return False
         self._at = end + 1
-        self._tag(tag.start(), tag[1], tag[2], page[begin:end], b"/" if closed else b"")
+        self._tag(tag.start(), tag[1], tag[2].lower(), page[begin:end], b"/" if closed else b"")
         return True
 
     def _declaration(self, less: int) -> bool:
         page = self._page
         if page.startswith(b"<!--", less):
             return self._begin_comment(less + 4)
-        if page.startswith(_CDATA, less) and self._tree.in_foreign:
+        if page.startswith(_CDATA, less) and self._tree.stack.top_is_foreign:
             self._at = less + len(_CDATA)
             self._step = self._cdata
             return True
@@ -220,15 +225,17 @@ class Scanner:
     # --- tags ---
 
     def _tag(self, begin: int, slash: bytes, name: bytes, source: bytes, closing: bytes) -> None:
-        name = name.lower()
-        self._look_for_end_of_head(begin)
+        if self._on_meta is not None:
+            self._look_for_end_of_head(begin)
         if slash:
             self._end_tag(name)
         else:
-            self._start_tag(Tag(name, source, bool(closing)))
-        self._head_over |= name not in _OF_HEAD and (bool(slash) or name not in _BEGINS_HEAD)
-        self._look_for_end_of_head(self._at)
-        self._decide()
+            self._start_tag(Tag(name, source, closing == b"/"))
+        if self._on_meta is not None:
+            self._head_over |= name not in _OF_HEAD and (slash == b"/" or name not in _BEGINS_HEAD)
+            self._look_for_end_of_head(self._at)
+        if self._choice.title is not None:
+            self._decide()
 
     def _end_tag(self, name: bytes) -> None:
         if self._within:
@@ -246,7 +253,7 @@ class Scanner:
         within = construction.start(self._tree, tag)
         if within:
             self._within = within
-            self._step = self._text_steps().get(within, self._raw_text)
+            self._step = self._step_within(within)
 
     def _look_for_end_of_head(self, at: int) -> None:
         """Past the head and the first bytes, no `meta` declares anything."""
@@ -256,8 +263,12 @@ class Scanner:
     def _decide(self) -> None:
         self.done = self._choice.settled and self._on_meta is None
 
-    def _text_steps(self) -> dict[bytes, Callable[[], bool]]:
-        return {b"title": self._title, b"script": self._script, b"plaintext": self._plaintext}
+    def _step_within(self, name: bytes) -> Callable[[], bool]:
+        if name == b"title":
+            return self._title
+        if name == b"script":
+            return self._script
+        return self._plaintext if name == b"plaintext" else self._raw_text
 
     # --- the text of elements that hold nothing else ---
 

@@ -16,14 +16,14 @@ def new_tree() -> Tree:
 
 def start(tree: Tree, tag: Tag) -> bytes:
     """A start tag; the name of its element if what follows is that element's text, else `b""`."""
-    if tree.in_foreign and not foreign.is_html_here(tree, tag.name):
+    if tree.stack.top_is_foreign and not foreign.is_html_here(tree, tag.name):
         return foreign.start_foreign(tree, tag)
     return tree.again(tag)
 
 
 def end(tree: Tree, name: bytes) -> None:
     """An end tag."""
-    if tree.in_foreign:
+    if tree.stack.top_is_foreign:
         foreign.end_foreign(tree, name)
     else:
         tree.again_end(name)
@@ -31,7 +31,9 @@ def end(tree: Tree, name: bytes) -> None:
 
 def text(tree: Tree, *, blank: bool) -> None:
     """Text, of ASCII white space alone or not."""
-    if tree.in_foreign and not foreign.is_html_here(tree, b""):
+    if blank and not tree.stack.active:
+        return  # it changes nothing: what it may reopen are formatting elements
+    if tree.stack.top_is_foreign and not foreign.is_html_here(tree, b""):
         tree.frames_possible &= blank
     else:
         tree.again_text(blank)

@@ -22,7 +22,7 @@ from app.titles.markup.elements import (
 )
 
 DEEPEST = 4_096  # open elements; a deeper one replaces the last. Browsers go flat at 512
-MOST_FORMATTING = 64  # entries of the list; the oldest goes
+MOST_FORMATTING = 32  # entries of the list; the oldest goes
 ALIKE = 3  # formatting elements of the same name and attributes, since the last marker
 
 SCOPE = (Wall.SCOPE, Wall.TABLE)
@@ -111,6 +111,11 @@ class Stack:
     def top(self) -> Element:
         """The current node."""
         return self.at(-1)
+
+    @property
+    def top_is_foreign(self) -> bool:
+        """The current node, if there is one, is SVG or MathML."""
+        return bool(self._foreign) and self._foreign[-1] != ORDINARY
 
     def at(self, place: int) -> Element:
         node = self._nodes[place]

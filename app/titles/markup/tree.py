@@ -7,7 +7,6 @@ which mode the page is. Scripts do not run.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum, auto
 from typing import NamedTuple
 
@@ -39,8 +38,7 @@ class Mode(IntEnum):
     AFTER_ALL_FRAMES = auto()  # after after frameset
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """A start tag. *source* is its attributes as they are written."""
 
     name: bytes
@@ -88,11 +86,6 @@ class Tree:
         """What comes now goes into a template, not into the document."""
         return self.stack.last(HTML[b"template"]) >= 0
 
-    @property
-    def in_foreign(self) -> bool:
-        """The current node is SVG or MathML."""
-        return len(self.stack) > 0 and self.stack.top.space is not Space.HTML
-
     def again(self, tag: Tag) -> bytes:
         """What the rules of the present mode make of a start tag, in HTML content."""
         return self._rules[self.mode].start(self, tag)
@@ -129,7 +122,7 @@ class Tree:
     def imply_ends(self, besides: bytes = b"") -> None:
         """Close what needs no end tag: "generate implied end tags"."""
         while (name := self.stack.top.name) in IMPLIED and name != besides:
-            if self.in_foreign:
+            if self.stack.top_is_foreign:
                 break
             self.stack.pop()
 
