@@ -15,6 +15,8 @@ from app.recorder import Recorder
 from app.runs import Runs
 from app.settings import Settings
 from app.store import Store
+from app.titles.guard import Guard
+from app.titles.jobs import Jobs
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock", Clock)
@@ -29,3 +31,5 @@ DESK: web.AppKey[Desk] = web.AppKey("desk", Desk)
 CONNECTIONS: web.AppKey[Connections] = web.AppKey("connections", Connections)
 EXPLAIN: web.AppKey[Explain] = web.AppKey("explain")
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
+GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
+JOBS: web.AppKey[Jobs] = web.AppKey("jobs", Jobs)

@@ -8,7 +8,7 @@ import math
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
@@ -33,6 +33,10 @@ from app.responses import errors_as_problems, explainer
 from app.runs import Run, Runs, dismiss_all
 from app.settings import Settings
 from app.store import StoredRun, open_store
+from app.titles.body import Limits as PageLimits
+from app.titles.fetch import Fetcher
+from app.titles.guard import Guard
+from app.titles.jobs import open_jobs
 from app.tls import tls_context
 from app.web import LARGEST_BODY, ROUTES
 
@@ -72,7 +76,7 @@ def create_app(
     app[keys.PLANNER] = _planner(settings)
     app[keys.RANDOM] = random or Random()
     app[keys.CONNECTIONS] = Connections()
-    app.cleanup_ctx.extend([_storing, _recording])
+    app.cleanup_ctx.extend([_storing, _recording, _titling, _measuring])
     app.on_response_prepare.append(harden)
     app.on_shutdown.append(_wake_viewers)
     app.add_routes(ROUTES)
@@ -139,7 +143,7 @@ async def _recording(app: web.Application) -> AsyncIterator[None]:
     app[keys.RECORDER] = recorder = Recorder(
         clock, runs, boot=store.boot, on_change=feed.publish, on_end=journal.add
     )
-    app[keys.DESK] = desk = Desk(
+    app[keys.DESK] = Desk(
         clock=clock,
         runs=runs,
         recorder=recorder,
@@ -149,17 +153,45 @@ async def _recording(app: web.Application) -> AsyncIterator[None]:
         time_scale=settings.time_scale,
         max_waiting=_max_waiting(settings),
     )
-    app[keys.METRICS] = Metrics(
-        desk=desk,
-        recorder=recorder,
-        journal=journal,
-        feed=feed,
-        runs=runs,
-        connections=app[keys.CONNECTIONS],
-    )
     await journal.start()
     yield
     await journal.close()
+
+
+async def _titling(app: web.Application) -> AsyncIterator[None]:
+    """Title jobs and the session they fetch with; whose jobs go on once it listens."""
+    settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
+    app[keys.GUARD] = guard = Guard(settings.allow_networks)
+    limits = PageLimits(page_bytes=settings.max_page_bytes)
+    async with (
+        Fetcher(clock, guard=guard, limits=limits) as fetcher,
+        open_jobs(
+            settings.data,
+            fetcher.fetch,
+            clock=clock,
+            random=app[keys.RANDOM],
+            resume=False,
+            max_urls=settings.max_urls,
+            max_jobs=settings.max_jobs,
+            kept_urls=settings.kept_urls,
+        ) as jobs,
+    ):
+        app[keys.JOBS] = jobs
+        yield
+
+
+async def _measuring(app: web.Application) -> AsyncIterator[None]:
+    """The figures of all the others."""
+    app[keys.METRICS] = Metrics(
+        desk=app[keys.DESK],
+        recorder=app[keys.RECORDER],
+        journal=app[keys.JOURNAL],
+        feed=app[keys.FEED],
+        runs=app[keys.RUNS],
+        connections=app[keys.CONNECTIONS],
+        jobs=app[keys.JOBS],
+    )
+    yield
 
 
 def _restored(settings: Settings) -> Callable[[StoredRun], Run]:
@@ -191,6 +223,7 @@ def _files_left(others: int) -> float:
 async def _wake_viewers(app: web.Application) -> None:
     """Else every open event stream holds up the exit."""
     app[keys.FEED].close()
+    app[keys.JOBS].stop()
 
 
 # --- serving -------------------------------------------------------------------------------------
@@ -213,7 +246,7 @@ class Service:
         desk, runs = self.app[keys.DESK], self.app[keys.RUNS]
         grace_ns = self.app[keys.SETTINGS].shutdown_grace
         desk.stop(on_idle=over.set)
-        self.app[keys.FEED].close()
+        await _wake_viewers(self.app)
         self.listener.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), grace_ns / SECOND_NS)
@@ -262,7 +295,9 @@ async def _listening(
     # Only aiohttp writes an access log.
     lane = settings.lane and not settings.access_log
     listener = await _listen(hall.lane if lane else hall.handlers, settings, context)
+    app[keys.GUARD].open_site(_places(listener))
     try:
+        await app[keys.JOBS].resume_all()
         yield Service(app, listener, hall, _url(settings, listener, secure=context is not None))
     finally:
         listener.close()
@@ -288,6 +323,13 @@ async def _listen(
     for each in listener.sockets:  # connections inherit it: dead peers are noticed some day
         each.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return listener
+
+
+def _places(listener: asyncio.Server) -> Iterator[tuple[str, int]]:
+    """Addresses and ports at which this machine finds the service itself."""
+    for each in listener.sockets:
+        address, port = each.getsockname()[:2]
+        yield CALLED.get(address, address), port
 
 
 def _deaf(host: str, port: int, error: OSError) -> str:

@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "gate": set(),
     "connections": set(),
     "site": set(),
+    "plain": set(),
     # text -> values, values -> meaning: pure
     "grammar": {"errors"},
     "delays": {"errors", "grammar"},
@@ -32,12 +33,11 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"spans", "retries"},
     "checks": {"errors", "grammar", "spans", "report"},
     "timeline": {"grammar", "spans", "report", "retries"},
-    "formats": {"clock", "spans", "report", "timeline"},
+    "formats": {"plain", "clock", "spans", "report", "timeline"},
     "bars": {"grammar", "spans", "report", "timeline"},
     "exports": {"spans"},
     "preview": {"errors", "grammar", "plan", "report"},
     "reply": {"clock", "grammar", "spans", "plan"},
-    "settings": {"errors", "grammar"},
     # what happens to a request: synchronous, and knows no web framework
     "runs": {"errors", "grammar", "gate"},
     "recorder": {"clock", "spans", "runs"},
@@ -133,34 +133,62 @@ ALLOWED: dict[str, set[str]] = {
         "titles.job", "titles.intake", "titles.files", "titles.trouble", "titles.store",
         "titles.live", "titles.ledger", "titles.finisher", "titles.engine",
     },
+    "titles.orders": {"errors", "grammar", "titles.options"},
+    "titles.exports": {"titles.results"},
+    "titles.view": {
+        "errors", "clock", "grammar", "timeline", "formats", "titles.options", "titles.results",
+        "titles.job",
+    },
+    "titles.inputs": {"errors", "grammar", "titles.orders"},
+    "titles.outputs": {"errors", "grammar", "titles.results", "titles.exports"},
+    "titles.states": {"errors"},
+    "titles.terminal": {"clock", "plain", "formats", "titles.results", "titles.job"},
+    "titles.errand": {
+        "errors", "clock", "grammar", "titles.options", "titles.fetch", "titles.guard",
+        "titles.job", "titles.inputs", "titles.outputs", "titles.states", "titles.terminal",
+    },
+    "titles.command": {
+        "errors", "timeline", "titles.options", "titles.job", "titles.jobs", "titles.inputs",
+        "titles.errand",
+    },
     # the edge
-    "metrics": {"spans", "runs", "recorder", "feed", "exchange", "journal", "connections"},
+    "settings": {"errors", "grammar", "titles.guard"},
+    "metrics": {
+        "spans", "runs", "recorder", "feed", "exchange", "journal", "connections",
+        "titles.jobs", "titles.results",
+    },
     "logs": {"settings"},
     "tls": {"errors", "settings"},
     "keys": {
         "clock", "plan", "settings", "runs", "recorder", "feed", "exchange", "store", "journal",
-        "metrics", "connections",
+        "metrics", "connections", "titles.guard", "titles.jobs",
     },
     "responses": {"errors", "grammar", "exchange", "keys"},
     "protection": {"errors", "grammar", "keys", "reply", "responses"},
     "aio": {"errors", "grammar", "keys", "exchange", "plan"},
     "delivery": {"keys", "site"},
+    "titles.web": {
+        "errors", "grammar", "keys", "responses", "protection", "titles.options",
+        "titles.results", "titles.job", "titles.jobs", "titles.orders", "titles.exports",
+        "titles.view",
+    },
     "heads": {"exchange", "aio"},
     "lane": {"errors", "clock", "reply", "exchange", "connections", "heads"},
     "web": {
         "errors", "grammar", "assets", "spans", "report", "checks", "timeline", "preview", "runs",
         "feed", "keys", "responses", "protection", "aio", "bars", "exports", "formats",
-        "site", "delivery",
+        "site", "delivery", "titles.web",
     },
     "server": {
         "errors", "clock", "assets", "profiles", "plan", "settings", "runs", "recorder", "feed",
         "exchange", "store", "journal", "metrics", "connections", "logs", "tls", "keys",
         "responses", "protection", "lane", "web", "formats",
+        "titles.body", "titles.fetch", "titles.guard", "titles.jobs",
     },
     # the command line
     "remote": {"errors", "grammar"},
     "runner": {"errors", "grammar", "checks", "timeline", "settings", "server", "remote"},
-    "cli": {"errors", "settings", "server", "runner"},
+    "cli": {"errors", "settings", "server", "runner", "titles.command", "titles.errand"},
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
@@ -169,10 +197,12 @@ SYNCHRONOUS = (
     "gate", "runs", "recorder", "plan", "reply", "pacing", "exchange", "spans",
     "titles.breaker", "titles.schedule", "titles.window", "titles.intake",
 )  # fmt: skip
-KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "delivery", "web", "server"}
+KNOWS_AIOHTTP_WEB = {
+    "keys", "responses", "protection", "aio", "delivery", "titles.web", "web", "server",
+}  # fmt: skip
 KNOWS_TIME = {"clock"}
 WRITES_TIME = {"logs"}
-MAKES_RANDOM = {"server"}
+MAKES_RANDOM = {"server", "titles.command"}
 SPEAKS_SQL = {"database", "store", "titles.store"}
 
 

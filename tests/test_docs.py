@@ -40,6 +40,9 @@ from app import timeline as timeline_module
 from app import web as web_module
 from app.settings import Settings, load, settings_table
 from app.spans import FIELDS, Kind, Outcome, Span, span_id
+from app.titles import breaker as breaker_module
+from app.titles import jobs as jobs_module
+from app.titles import options as options_module
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -557,6 +560,10 @@ FIXED: dict[str, tuple[ModuleType, str]] = {
     "runs in a page's table": (web_module, "RUNS_SHOWN"),
     "bytes in the body of a `POST` that is not to `/aio`": (web_module, "LARGEST_BODY"),
     "characters of a fresh run's `name`": (grammar, "LONGEST_PREFIX"),
+    "title jobs that wait": (jobs_module, "MOST_QUEUED"),
+    "title jobs that are kept": (jobs_module, "MOST_JOBS"),
+    "pages fetched at once, over all title jobs": (options_module, "MOST_AT_ONCE"),
+    "failures of a host in a row": (breaker_module, "FAILURES"),
     "seconds for a connection to bring its first request": (lane, "FIRST_REQUEST_S"),
     "seconds between a reply and the next request": (lane, "QUIET_S"),
 }

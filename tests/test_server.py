@@ -15,6 +15,7 @@ from app import keys, server
 from app.errors import Fatal
 from app.server import Service, create_app, serving
 from app.settings import Settings
+from app.titles.results import Code
 from tests.service import LONG, Client, quick_app, quick_server, spans
 
 PROFILES = '[profiles.mine]\ndelay = "0"\nstatus = "418"\n'
@@ -285,6 +286,39 @@ async def test_service_announces_itself_and_warns_when_it_is_open_to_all(
 
     assert f"Dawdle on {service.url} (echo off, data {tmp_path})\n" == capsys.readouterr().out
     assert ([logging.WARNING] if warns else []) == [each.levelno for each in caplog.records]
+
+
+# --- titles --------------------------------------------------------------------------------------
+
+
+async def test_the_services_own_site_is_open_to_its_jobs_and_nothing_else_of_it(
+    tmp_path: Path,
+) -> None:
+    """Wherever it listens; control pages are none of a job's business."""
+    async with serving(choose(tmp_path)) as service:
+        jobs = service.app[keys.JOBS]
+        job = await jobs.add([f"{service.url}/site/1", f"{service.url}/runs"])
+        await jobs.wait(job.name)
+        site, runs = (await jobs.results(job.name)).results
+
+    assert (None, 200) == (site.error, site.status)
+    assert runs.error is not None
+    assert Code.BLOCKED == runs.error.code
+
+
+async def test_stopping_service_lets_go_who_waits_for_a_job(tmp_path: Path) -> None:
+    """The job goes on after the next start; nobody has to wait for it here."""
+    silent = await asyncio.start_server(lambda *_: asyncio.sleep(300), "127.0.0.1")
+    port = silent.sockets[0].getsockname()[1]
+    settings = choose(tmp_path, allow_networks=f"127.0.0.1:{port}", shutdown_grace="300s")
+    async with silent, serving(settings) as service:
+        jobs = service.app[keys.JOBS]
+        job = await jobs.add([f"http://127.0.0.1:{port}/"])
+        waiting = asyncio.create_task(jobs.wait(job.name))
+        await asyncio.sleep(0)
+        await service.drain(asyncio.Event())
+
+        assert not (await waiting).finished
 
 
 # --- stopping ------------------------------------------------------------------------------------

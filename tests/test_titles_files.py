@@ -1,5 +1,6 @@
 """Files of jobs: appended to, mended from the database, rewritten at one stroke."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -137,6 +138,24 @@ async def test_what_a_process_left_half_written_goes_at_the_next_start(files: Fi
     files.prepare()
 
     assert [files.path(8)] == list(part.parent.iterdir())
+
+
+async def test_whoever_is_interrupted_leaves_no_file_open(files: Files) -> None:
+    """A client that leaves, or a service that stops, in the middle of a write."""
+    go_on = asyncio.Event()
+
+    async def slow() -> AsyncIterator[list[str]]:
+        await go_on.wait()
+        yield ["one"]
+
+    writing = asyncio.create_task(files.rewrite(7, slow()))
+    await asyncio.sleep(0)
+    writing.cancel()
+    go_on.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert b"one\n" == files.path(7).read_bytes()
 
 
 async def test_a_removed_file_is_gone_and_a_missing_one_no_error(files: Files) -> None:

@@ -62,7 +62,7 @@ def test_nonsense_is_a_repeat_of_itself() -> None:
     intake = Intake(bare=False)
     intake.read(["nonsense"] * 3)
 
-    assert (1, 2) == (intake.urls, intake.repeats)
+    assert (1, 2, 1) == (intake.urls, intake.repeats, intake.refused)
 
 
 def test_long_nonsense_is_cut() -> None:

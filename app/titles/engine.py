@@ -69,6 +69,7 @@ class Engine:
         self._suspects: dict[int, int] = {}  # job -> how many it has left
         self._suspect: Item | None = None  # the one that is under way
         self._tasks: dict[asyncio.Task[None], int] = {}  # what is under way, and its job
+        self._unsure: set[int] = set()  # jobs of which more may be leased than we hold
         self._due_ns: int | None = 0  # when the first item that waits is due; looked up first
 
         self._wake = asyncio.Event()
@@ -117,6 +118,7 @@ class Engine:
         if self._lives.pop(live.number, None):
             self._schedule.end(live.number, self._clock.now())
             del self._windows[live.number], self._suspects[live.number]
+            self._unsure.discard(live.number)
 
     async def _begin_new(self) -> None:
         while self._new:
@@ -158,8 +160,9 @@ class Engine:
         await self._begin_new()
         await self._wake_due()
         for job in list(self._windows):
-            await self._refill(job)
-            await self._lease_suspect(job)
+            if await self._is_sure(job):
+                await self._refill(job)
+                await self._lease_suspect(job)
 
     async def _wake_due(self) -> None:
         now_ns = self._clock.now()
@@ -170,10 +173,36 @@ class Engine:
                 window.wake(count)
         self._due_ns = await self._store.next_due_ns()
 
+    async def _is_sure(self, job: int) -> bool:
+        """
+        Whether we hold all that is leased of the job.
+
+        The disk may fail when a lease is made already. Then what we hold is used up first, and the
+        rest is let go.
+        """
+        if job in self._unsure and not self._holds(job):
+            await self._store.release(job)
+            counts = await self._store.counts(job)
+            self._windows[job].begin_anew(counts[READY])
+            self._suspects[job] = counts[SUSPECT]
+            self._unsure.discard(job)
+        return job not in self._unsure
+
+    def _holds(self, job: int) -> bool:
+        """Whether anything of the job is ready, under way, or not written yet."""
+        return (
+            not self._windows[job].is_empty
+            or job in self._tasks.values()
+            or (self._suspect is not None and self._suspect.job == job)
+            or self._ledger.holds(job)
+        )
+
     async def _refill(self, job: int) -> None:
         window = self._windows[job]
         while self._has_room and (wish := window.wish(self._clock.now())):
+            self._unsure.add(job)
             items = await self._store.lease(job, wish)
+            self._unsure.discard(job)
             window.leased(wish, items)
             self._send_away(self._schedule.add(items, self._clock.now()))
             self._begin()
@@ -185,7 +214,9 @@ class Engine:
     async def _lease_suspect(self, job: int) -> None:
         """One suspect at a time, over all jobs."""
         if self._suspect is None and self._suspects[job] > 0 and self._has_room:
+            self._unsure.add(job)
             self._suspect = await self._store.lease_suspect(job)
+            self._unsure.discard(job)
             self._suspects[job] -= 1
             if self._suspect is not None:
                 self._send_away(self._schedule.add([self._suspect], self._clock.now()))

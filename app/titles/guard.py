@@ -166,9 +166,16 @@ class Guard:
         self, openings: Iterable[Opening] = (), site: Iterable[tuple[str, int]] = ()
     ) -> None:
         self._openings = tuple(openings)
-        self._site = frozenset((ip_address(address), port) for address, port in site)
-        self._own_ports = frozenset(port for _, port in self._site)
-        self._odd_ports = self._own_ports | {opening.port for opening in self._openings}
+        self._site: set[tuple[Address, int]] = set()
+        self._own_ports: set[int] = set()
+        self._odd_ports = {opening.port for opening in self._openings}
+        self.open_site(site)
+
+    def open_site(self, places: Iterable[tuple[str, int]]) -> None:
+        """The service listens at these addresses and ports: its site is open there from now on."""
+        self._site |= {(ip_address(address), port) for address, port in places}
+        self._own_ports |= {port for _, port in self._site}
+        self._odd_ports |= self._own_ports
 
     def objection(self, url: Url) -> str | None:
         """Why that URL is not fetched, in one sentence; None if the addresses shall decide."""

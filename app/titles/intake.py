@@ -29,6 +29,7 @@ class Intake:
 
     def __init__(self, *, bare: bool) -> None:
         self.repeats = 0  # dropped so far
+        self.refused = 0  # that are no URLs, repeats left out
         self._bare = bare
         self._position = 0
         self._seen: set[bytes] = set()  # digests: a third of the memory
@@ -58,6 +59,7 @@ class Intake:
         shown = text.strip()[:LONGEST_URL].encode("utf-8", "replace").decode()
         if not self._is_new(f"not a URL: {shown}"):
             return None
+        self.refused += 1
         result = Result(shown, attempts=0, error=Failure(Code.INVALID_URL, sentence))
         return Entry(position, shown, "", position, result)
 

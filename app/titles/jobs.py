@@ -7,8 +7,8 @@ jobs when it is started again: no URL is lost, and none has two results.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -71,6 +71,7 @@ class Jobs:
     ) -> None:
         self.closed = False  # the service stops: there will be no more news
         self._store = store
+        self._folder = folder
         self._clock = clock
         self._max_urls = max_urls
         self._max_jobs = max_jobs
@@ -96,24 +97,45 @@ class Jobs:
 
     # --- from start to end -----------------------------------------------------------------------
 
-    async def start(self, *, resume: bool) -> None:
+    async def start(self) -> None:
         """
-        Put right what a process that died left behind, and go on with its jobs if told to.
+        Put right what a process that died left behind.
 
         Raises:
-            StoreError, OSError: the disk fails.
+            Fatal: the disk fails.
         """
-        self._files.prepare()
-        await self._store.recover()
-        for stored in await self._store.unfiled():
-            if shown(stored).finished:
-                self._finisher.add(stored.number)
-            elif resume:
-                await self._take_up(stored)
+        with self._fatal():
+            self._files.prepare()
+            await self._store.recover()
+            for stored in await self._store.unfiled():
+                if shown(stored).finished:
+                    self._finisher.add(stored.number)
         self._sweeping.set()
         self._sweeper = asyncio.create_task(self._sweep_on(), name="titles sweeper")
         for part in (self._ledger, self._finisher, self._engine):
             part.start()
+
+    async def resume_all(self) -> None:
+        """
+        Go on with the jobs of earlier processes, in the order in which they came.
+
+        Raises:
+            Fatal: the disk fails.
+        """
+        with self._fatal():
+            for stored in await self._store.unfiled():
+                if not shown(stored).finished and stored.number not in self._lives:
+                    await self._take_up(stored)
+
+    @contextmanager
+    def _fatal(self) -> Iterator[None]:
+        try:
+            yield
+        except (StoreError, OSError) as error:
+            raise Fatal(
+                f"the data folder {self._folder} can't be used for titles ({error}); make it "
+                "writable or choose another folder"
+            ) from error
 
     def stop(self) -> None:
         """Begin nothing more, and let go those who wait for news; what is under way goes on."""
@@ -386,6 +408,7 @@ class Jobs:
             await self._make_room(intake.urls)
             await self._files.mend(number, self._store.lines_by_serial(number))
             await self._store.opened(number, urls=intake.urls, repeats=intake.repeats)
+            self._ledger.tally[Code.INVALID_URL] += intake.refused
             await self._take_up(await self._stored(str(number)))
         except BaseException:
             await asyncio.shield(self._give_up(number))
@@ -532,13 +555,9 @@ async def open_jobs(
             kept_urls=kept_urls,
         )
         try:
-            await jobs.start(resume=resume)
-        except (StoreError, OSError) as error:
-            raise Fatal(
-                f"the data folder {folder} can't be used for titles ({error}); make it writable "
-                "or choose another folder"
-            ) from error
-        try:
+            await jobs.start()
+            if resume:
+                await jobs.resume_all()
             yield jobs
         finally:
             await jobs.close()

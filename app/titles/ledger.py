@@ -86,8 +86,11 @@ class Ledger:
     @property
     def size(self) -> int:
         """How many URLs wait to be written to the database."""
-        outcomes = (self._noted, self._batch)
-        return sum(len(each.results) + len(each.waiting) for each in outcomes)
+        return len(self._noted) + len(self._batch)
+
+    def holds(self, job: int) -> bool:
+        """Whether any of them is of that job."""
+        return any(item.job == job for each in (self._noted, self._batch) for item in each.items())
 
     def note(self, item: Item, result: Result) -> None:
         """The item has its result."""
@@ -105,7 +108,7 @@ class Ledger:
             self._work.set()
 
     def _soon(self) -> None:
-        if len(self._noted.results) + len(self._noted.waiting) >= BATCH:
+        if len(self._noted) >= BATCH:
             self._work.set()
         elif self._alarm is None:
             self._set_alarm(INTERVAL_NS)

@@ -9,7 +9,7 @@ moment is a URL lost, or there twice.
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,8 +176,13 @@ class Outcome:
     results: list[tuple[Item, Result]] = field(default_factory=list)
     waiting: list[Away] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.results or self.waiting)
+    def __len__(self) -> int:
+        return len(self.results) + len(self.waiting)
+
+    def items(self) -> Iterator[Item]:
+        """All it is about."""
+        yield from (item for item, _ in self.results)
+        yield from (away.item for away in self.waiting)
 
 
 class Line(NamedTuple):
@@ -394,10 +399,10 @@ class TitleStore:
             await self._set_state(LEASED, suspects)
         return next(iter(suspects), None)
 
-    async def release(self, items: Sequence[Item]) -> None:
-        """Leased items were not fetched after all."""
+    async def release(self, job: int) -> None:
+        """Nothing of the job is under way."""
         async with self._database.transaction():
-            await self._set_state(READY, items)
+            await self._release(job)
 
     async def release_all(self) -> None:
         """Nothing is under way any more."""

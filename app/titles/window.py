@@ -64,6 +64,16 @@ class Window:
         if self._ready[number] < self._each and number in self._more:
             self._dry = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is ready."""
+        return not self._ready
+
+    def begin_anew(self, unleased: int) -> None:
+        """So many are ready in the database, and none here."""
+        self.unleased = unleased
+        self._dry = False
+
     def park(self, number: int, until_ns: int) -> None:
         """Lease nothing of the host before that moment."""
         self._parked[number] = max(until_ns, self._parked.get(number, 0))
