@@ -226,6 +226,19 @@ def test_the_site_opens_nothing_around_it() -> None:
     assert not SITE.admits("127.0.0.2", 3000)
 
 
+def test_the_site_is_open_from_the_moment_the_service_listens() -> None:
+    """A free port is known only then; what was open before stays so."""
+    guard = Guard(site=[("127.0.0.1", 3000)])
+    guard.open_site([("127.0.0.1", 6000), ("::1", 6000)])
+
+    assert [True] * 3 == [
+        guard.admits(*place) for place in (("127.0.0.1", 3000), ("127.0.0.1", 6000), ("::1", 6000))
+    ]
+    assert guard.is_own_port(6000)
+    assert guard.objection(parse("http://localhost:6000/site/1")) is None
+    assert not guard.admits_path("::1", 6000, "/runs")
+
+
 # --- URLs ----------------------------------------------------------------------------------------
 
 

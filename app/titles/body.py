@@ -15,6 +15,8 @@ from app.titles.results import Code
 
 CODINGS = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})  # that aiohttp undoes
 
+PIECE_BYTES = 1 << 14  # so that scanning what is all tags holds nobody up for long
+
 # After the title the rest of a page is read only if it costs less than another connection would.
 DRAINED_BYTES = 1 << 16
 DRAINED_S = 0.5
@@ -45,6 +47,7 @@ class Body:
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
+        self._is_begun = False
 
     async def html(self) -> bytes:
         """
@@ -83,18 +86,21 @@ class Body:
 
     async def next(self) -> bytes:
         """
-        What came meanwhile, decompressed; nothing at the end of the page.
+        A piece of what came meanwhile, decompressed; nothing at the end of the page.
 
         Raises:
             Failed: it comes too slowly, or there is too much of it.
         """
         content = self._content
-        data = content.read_nowait()
+        if self._is_begun:
+            await asyncio.sleep(0)  # others want to go on, and the deadline may have passed
+        self._is_begun = True
+        data = content.read_nowait(PIECE_BYTES)
         if not data and not content.at_eof():
             self._judge()
             self._deadline.allow(self._limits.silence_s, "nothing more of the page came")
             with self._ending:
-                data = await content.readany()
+                data = await content.read(PIECE_BYTES)
         return data
 
     def _judge(self) -> None:

@@ -21,9 +21,10 @@ from aiohttp.abc import ResolveResult
 from app.clock import SystemClock
 from app.errors import BadValue
 from app.titles import names
-from app.titles.body import DRAINED_BYTES, Limits
+from app.titles.body import DRAINED_BYTES, PIECE_BYTES, Limits
 from app.titles.fetch import Fetcher, Lately
 from app.titles.guard import Guard, opening
+from app.titles.page import Page
 from app.titles.results import Code, Hop, Result
 from tests.fakes import BEGIN, ManualClock
 
@@ -676,6 +677,32 @@ async def test_many_pages_at_once_do_not_wait_for_each_other() -> None:
         results = await asyncio.gather(*(fetcher.fetch(served.url()) for _ in range(150)))
 
     assert {"One page"} == {result.title for result in results}
+
+
+async def test_a_page_is_read_in_pieces_between_which_others_go_on() -> None:
+    """Scanning holds up the event loop, and with it every other page and deadline."""
+    turns, sizes, met = 0, [], []
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    class Listening(Page):
+        def feed(self, data: bytes) -> bool:
+            sizes.append(len(data))
+            met.append(turns)
+            return super().feed(data)
+
+    async with site(response(b"<p>" * 50_000)) as served:
+        task = asyncio.create_task(other())
+        await fetch(served.url(), page=Listening)
+        task.cancel()
+
+    assert 150_000 == sum(sizes)
+    assert PIECE_BYTES == max(sizes)
+    assert len(met) == len(set(met))
 
 
 async def test_a_fetch_can_be_cancelled() -> None:
