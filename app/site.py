@@ -439,7 +439,7 @@ _BROKEN = (
     SitePage(
         shows="A page without an end, and without a title up to there",
         code="too_large",
-        document="<p>And so on, and so on, and so on.\n",
+        document="And so on, and so on, and so on.\n",
         repeats=400,
         delivery=Delivery.ENDLESS,
     ),
@@ -447,7 +447,7 @@ _BROKEN = (
         shows="A small page that unpacks to a large one",
         code="too_large",
         headers={"Content-Encoding": "gzip"},
-        document="<p>A thousand sails, all of them white as this page is long.\n",
+        document="A thousand sails, all of them white as this page is long.\n",
         repeats=128 * 1024,
     ),
     SitePage(

@@ -30,6 +30,7 @@ from app.report import Report
 from app.responses import Reply, json_reply, page, respond, text_reply
 from app.runs import Run
 from app.spans import Span, record
+from app.titles.web import ROUTES as TITLES_ROUTES
 
 SPANS_SHOWN = 200  # in a page's table and a text timeline; exports have them all
 RUNS_SHOWN = 200  # in the page; the JSON has them all
@@ -412,6 +413,7 @@ ROUTES = [
     web.get(f"/runs/{RUN}/spans{{format:(?:\\.jsonl|\\.csv)?}}", export_spans),
     web.get(f"/runs/{RUN}/events", run_events, allow_head=False),  # it has no end to wait for
     web.get(f"/runs/{RUN}/check", check_run),
+    *TITLES_ROUTES,
     web.get(r"/site{format:(?:\.html|\.json|\.txt)?}", show_site),
     web.get("/site/{number:[1-9][0-9]?}", site_page),
     web.options("/site/{number:[1-9][0-9]?}", reading),

@@ -11,7 +11,10 @@ import pytest
 import webencodings
 
 from app import delivery
+from app.clock import SystemClock
 from app.site import PAGES, Declared, Delivery, body_of, headers_of
+from app.titles.fetch import Fetcher
+from app.titles.results import Result
 from tests.service import BROWSER, CLOSE, HOST, Client, Start, parts, raw
 
 ON_TIME = (Delivery.WHOLE, Delivery.LATE, Delivery.SLOW)
@@ -240,6 +243,42 @@ async def test_preflight_is_answered(client: Client) -> None:
     assert 204 == (await client.options("/site/1", headers=asked)).status
 
 
+# --- what is found -------------------------------------------------------------------------------
+
+SOURCES = {
+    Declared.HEADER: {"header"},
+    Declared.META: {"meta"},
+    Declared.HTTP_EQUIV: {"meta"},
+    Declared.XML: {"xml"},
+    Declared.BOM: {"bom"},
+    Declared.NOWHERE: {"detected", "default"},
+}
+
+
+async def found(client: Client) -> dict[int, Result]:
+    """What a fetch of all fifty finds; the one that never comes has a second."""
+    async with Fetcher(SystemClock(), guard=None) as fetcher:
+        urls = [str(client.make_url(f"/site/{number}")) for number in PAGES]
+        results = await asyncio.gather(*(fetcher.fetch(url, timeout_s=1) for url in urls))
+    return dict(zip(PAGES, results, strict=True))
+
+
+async def test_fetch_of_all_fifty_finds_what_the_table_says(client: Client) -> None:
+    """Titles, and the codes of those that fail."""
+    results = await found(client)
+
+    assert {number: (page.title, page.code) for number, page in PAGES.items()} == {
+        number: (result.title, result.error and result.error.code)
+        for number, result in results.items()
+    }
+    assert results[34].final_url == str(client.make_url("/site/1"))
+    for number in TITLED:
+        page, result = PAGES[number], results[number]
+        encoding = webencodings.lookup(page.encoding)
+        assert encoding and encoding.name == result.charset, number
+        assert result.charset_source in SOURCES[page.declared], number
+
+
 # --- the list of them ----------------------------------------------------------------------------
 
 
@@ -272,6 +311,6 @@ async def test_list_is_a_page_for_people(client: Client) -> None:
     """With every title, as text."""
     text = await (await client.get("/site", headers=BROWSER)).text()
 
-    assert text.count("<tr>") == 1 + len(PAGES)
+    assert text.count('<tr role="row">') == 1 + len(PAGES)
     assert "Zażółć gęślą jaźń" in text
     assert "5 € &lt; 6 €" in text
