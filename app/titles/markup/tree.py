@@ -11,7 +11,7 @@ from enum import IntEnum, auto
 from typing import NamedTuple
 
 from app.titles.markup.attributes import Attributes, read
-from app.titles.markup.elements import HTML, IMPLIED, Space, Wall
+from app.titles.markup.elements import HTML, IMPLIED, Wall
 from app.titles.markup.stack import BUTTON_SCOPE, SCOPE, Names, Stack
 
 
