@@ -156,7 +156,9 @@ class _Ending:
     def _tell(self, _: object = None) -> None:
         error = None if self._protocol is None else self._protocol.exception()
         if isinstance(error, HttpProcessingError) and self._content.exception() is None:
-            self._content.set_exception(ClientPayloadError(error.message), error)
+            broken = ClientPayloadError(error.message)
+            broken.__cause__ = error  # which aiohttp itself sets only for who waits already
+            self._content.set_exception(broken, error)
 
 
 def _heed(closed: asyncio.Future[None]) -> None:

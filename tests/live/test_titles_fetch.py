@@ -268,14 +268,24 @@ async def test_a_coding_that_was_not_asked_for_is_a_protocol_error() -> None:
     assert "'compress', which was not asked for" in detail(result)
 
 
-async def test_compressed_emptiness_ends() -> None:
-    """Bytes that unpack to nothing count as what they are on the wire."""
-    empty = gzip.compress(b"")
-    head = response(b"", HTML, "Content-Encoding: gzip", length=False)
-    async with site(endless(head, empty * 1_000)) as served:
-        result = await fetch(served.url(), limits=Limits(page_bytes=1 << 16, silence_s=0.2))
+EMPTY = b"\x00\x00\x00\xff\xff"  # a block of nothing, stored (RFC 1951)
+BLANK = b"\x00\x01\x00\xfe\xff "  # of one blank
 
-    assert code(result) in (Code.TOO_LARGE, Code.TIMEOUT, Code.PROTOCOL_ERROR)
+
+@pytest.mark.parametrize(
+    ("piece", "expected"),
+    [(EMPTY * 2_000, Code.TIMEOUT), (EMPTY * 2_000 + BLANK, Code.TOO_LARGE)],
+    ids=["nothing", "hardly anything"],
+)
+async def test_what_unpacks_to_hardly_anything_ends(piece: bytes, expected: Code) -> None:
+    """Bytes count on the wire, too; and where nothing comes of them, it is silence."""
+    head = response(b"", HTML, "Content-Encoding: deflate", length=False)
+    async with site(endless(head, piece, pause_s=0.001)) as served:
+        limits = Limits(page_bytes=1 << 16, silence_s=0.2)
+        result = await fetch(served.url(), limits=limits)
+
+    assert expected is code(result)
+    assert result.bytes_read < 100
 
 
 # --- limits --------------------------------------------------------------------------------------
@@ -328,6 +338,18 @@ async def test_a_page_of_a_byte_now_and_then_is_given_up() -> None:
 
     assert (Code.TIMEOUT, 200) == (code(result), result.status)
     assert "bytes a second, and 512 are the least" in detail(result)
+
+
+async def test_a_page_that_begins_slowly_is_given_time() -> None:
+    """A rate says something only after a while."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        for piece in (response(b"<", length=False), b"p", b">", PAGE):
+            writer.write(piece)
+            await asyncio.sleep(0.02)
+
+    async with site(answer) as served:
+        assert "One page" == (await fetch(served.url())).title
 
 
 async def test_headers_of_a_byte_now_and_then_are_given_up() -> None:
@@ -595,12 +617,14 @@ async def test_a_secret_stays_at_its_origin() -> None:
     assert ("de", "me") == (second.asked()["accept-language"], second.asked()["user-agent"])
 
 
-async def test_cookies_are_not_kept() -> None:
+async def test_cookies_are_not_kept(answers: dict[str, list[list[str]]]) -> None:
     """What one page sets no other is told."""
+    answers["page.test"] = [["127.0.0.1"]]
     answer = response(b"", "Set-Cookie: a=b", "Location: /next", status="302 Found")
     async with site({"/": answer, "/next": response()}) as served:
-        await fetch(served.url())
+        await fetch(served.url(host="page.test"))
 
+    assert 2 == len(served.requests)
     assert "cookie" not in served.asked()
 
 
