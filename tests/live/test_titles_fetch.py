@@ -344,12 +344,14 @@ async def test_a_page_that_begins_slowly_is_given_time() -> None:
     """A rate says something only after a while."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
-        for piece in (response(b"<", length=False), b"p", b">", PAGE):
+        for piece in (response(b" ", length=False), b" ", b" ", PAGE):
             writer.write(piece)
             await asyncio.sleep(0.02)
 
     async with site(answer) as served:
-        assert "One page" == (await fetch(served.url())).title
+        result = await fetch(served.url())
+
+    assert ("One page", None) == (result.title, result.error)
 
 
 async def test_headers_of_a_byte_now_and_then_are_given_up() -> None:
