@@ -161,8 +161,8 @@ class Engine:
         await self._wake_due()
         for job in list(self._windows):
             if await self._is_sure(job):
-                await self._refill(job)
                 await self._lease_suspect(job)
+                await self._refill(job)
 
     async def _wake_due(self) -> None:
         now_ns = self._clock.now()
@@ -258,7 +258,7 @@ class Engine:
         except asyncio.CancelledError:
             self._send_away(self._schedule.abandon(item, self._clock.now()))
             raise
-        self._settle(replace(item, attempts=item.attempts + 1), result, options)
+        self._settle(item, result, options)
         self._wake.set()
         self._begin()
 
@@ -271,18 +271,18 @@ class Engine:
 
     def _settle(self, item: Item, result: Result, options: Options) -> None:
         """Note what became of an attempt, and what follows from it for others."""
-        now_ns = self._clock.now()
+        now_ns, attempts = self._clock.now(), item.attempts + 1
         if item.suspect:
             self._suspect = None
         away = self._schedule.settle(item, now_ns, _failure_of_host(result))
         wait_s = None
-        if item.attempts <= options.retries:
-            wait_s = wait_before_next(result, item.attempts, self._random)
+        if attempts <= options.retries:
+            wait_s = wait_before_next(result, attempts, self._random)
         if wait_s is None:
-            self._ledger.note(item, replace(result, attempts=item.attempts))
+            self._ledger.note(item, _counted(result, attempts))
         else:
             until_ns = now_ns + int(wait_s * SECOND)
-            self._ledger.wait(Away(item, until_ns))
+            self._ledger.wait(Away(replace(item, attempts=attempts), until_ns))
             if result.retry_after and result.status in PATIENCE:
                 away += self._schedule.hold(item.host, until_ns, now_ns)
         self._send_away(away)
@@ -304,6 +304,11 @@ class Engine:
 
 
 CRASHED = "something went wrong here, not with the page; the log says what, and retrying may help"
+
+
+def _counted(result: Result, attempts: int) -> Result:
+    """The result after so many attempts; seldom another one, for making it takes a while."""
+    return result if result.attempts == attempts else replace(result, attempts=attempts)
 
 
 def _failure_of_host(result: Result) -> Failure | None:

@@ -20,7 +20,7 @@ from app.titles.schedule import Away, Item
 from app.titles.store import Line, Outcome, TitleStore
 from app.titles.trouble import Trouble
 
-INTERVAL_NS = SECOND // 10  # from the first that is noted to its being written
+INTERVAL_NS = SECOND // 10  # between two writings, unless there is much to write
 AGAIN_NS = SECOND  # from a failure to the next attempt
 BATCH = 500  # that are written without waiting for more
 
@@ -62,6 +62,7 @@ class Ledger:
         self._broken: set[int] = set()  # jobs whose file is to be mended
         self._cancelled: deque[Live] = deque()  # jobs to be ended
 
+        self._written_ns = 0  # when the last round ended
         self._work = asyncio.Event()
         self._alarm: Alarm | None = None
         self._writing = asyncio.Lock()
@@ -93,9 +94,11 @@ class Ledger:
         return any(item.job == job for each in (self._noted, self._batch) for item in each.items())
 
     def note(self, item: Item, result: Result) -> None:
-        """The item has its result."""
+        """The item has its result; that of a suspect is written at once."""
         self._noted.results.append((item, result))
         self._soon()
+        if item.suspect:
+            self.flush()
 
     def wait(self, away: Away) -> None:
         """The item is to be fetched later."""
@@ -108,10 +111,12 @@ class Ledger:
             self._work.set()
 
     def _soon(self) -> None:
-        if len(self._noted) >= BATCH:
+        """At once after a while of quiet, else with what else comes within the interval."""
+        wait_ns = self._written_ns + INTERVAL_NS - self._clock.now()
+        if wait_ns <= 0 or len(self._noted) >= BATCH:
             self._work.set()
         elif self._alarm is None:
-            self._set_alarm(INTERVAL_NS)
+            self._set_alarm(wait_ns)
 
     def _set_alarm(self, wait_ns: int) -> None:
         self._stop_alarm()
@@ -134,18 +139,17 @@ class Ledger:
             StoreError: the job is not taken in.
         """
         make = self._files.rewrite if retried else self._files.mend
-        async with self._writing:
-            if live.is_complete:  # nothing of it was to be fetched
-                await self._store.save(Outcome(), done=[live.number], ended_ns=self._clock.now())
-            self._lives[live.number] = live
-            try:
-                await make(live.number, self._store.lines_by_serial(live.number))
-            except OSError as error:
-                self._fail(error)
-                self._broken.add(live.number)
-                self._set_alarm(AGAIN_NS)
-            else:
-                self._end_if_complete(live)
+        if live.is_complete:  # nothing of it was to be fetched
+            await self._store.save(Outcome(), done=[live.number], ended_ns=self._clock.now())
+        try:
+            await make(live.number, self._store.lines_by_serial(live.number))
+        except OSError as error:
+            self._fail(error)
+            self._broken.add(live.number)
+            self._set_alarm(AGAIN_NS)
+        self._lives[live.number] = live
+        if live.number not in self._broken:
+            self._end_if_complete(live)
 
     def cancel(self, live: Live) -> None:
         """End a job of which nothing is under way any more, soon; what has a result keeps it."""
@@ -180,6 +184,8 @@ class Ledger:
             except (StoreError, OSError) as error:
                 self._fail(error)
                 return False
+            finally:
+                self._written_ns = self._clock.now()
         self._trouble.clear("results")
         return True
 

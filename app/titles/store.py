@@ -30,9 +30,10 @@ NEWEST = (1 << 63) - 1  # a serial that none exceeds
 
 # An item that was leased when the process died may be why. At first it is fetched again like any
 # other; after ALONE such crashes it is a suspect, of which but one is under way at a time, so that
-# the guilty can be told from those beside it; after MOST_CRASHES it has had its chances.
+# the guilty can be told from those beside it; after MOST_CRASHES it has had its chances. Those are
+# many, since a process that is killed again and again, by whomever, says nothing about a page.
 ALONE = 3
-MOST_CRASHES = 5
+MOST_CRASHES = 8
 
 READY, LEASED, WAITING, SUSPECT, DONE = range(5)  # states of an item
 
