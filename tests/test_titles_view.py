@@ -26,7 +26,7 @@ JOB = Job(
     repeats=3,
     errors={"timeout": 1, "http_error": 2},
     done=20,
-    rate=4.0,
+    rate=4.00044,
     left_s=7.4,
 )
 URLS = {"job": "http://127.0.0.1:3000/titles/7"}

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app import keys
+from app.site import PAGES
 from app.titles import web
 from tests.peer import Peer, peer
 from tests.service import BROWSER, CLOSE, Client, Start, app_of, parts, raw
@@ -661,3 +662,13 @@ async def test_token_is_asked_for(start: Start) -> None:
     shown = await client.get("/titles", headers={"Authorization": "Bearer secret-enough"})
 
     assert (401, 200) == (answer.status, shown.status)
+
+
+async def test_button_of_the_demonstration_site_orders_all_of_it(client: Client) -> None:
+    """What its form sends is a job of fifty."""
+    text = await (await client.get("/site", headers=BROWSER)).text()
+    [value] = re.findall(r'(?s)name="urls" value="(.*?)"', text)
+
+    answer = await client.post("/titles", data={"urls": html.unescape(value), "retries": "0"})
+
+    assert len(PAGES) == (await answer.json())["counts"]["urls"]

@@ -111,10 +111,15 @@ def document(job: Job) -> dict[str, Any]:
             "left": job.urls - job.done,
             "errors": dict(job.errors),
         },
-        "rate": job.rate,
-        "time_left": job.left_s,
+        "rate": _rounded(job.rate),
+        "time_left": _rounded(job.left_s),
         "trouble": job.trouble,
     }
+
+
+def _rounded(figure: float | None) -> float | None:
+    """To what is worth saying."""
+    return None if figure is None else round(figure, 3)
 
 
 def _moment(ns: int | None) -> str | None:

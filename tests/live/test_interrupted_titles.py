@@ -244,21 +244,3 @@ def test_service_may_fetch_its_own_site_and_nothing_else_of_this_machine(
     assert [PAGES[1].title, None, None] == [result["title"] for result in results]
     assert ["blocked", "blocked"] == [result["error"]["code"] for result in results[1:]]
     assert [] == pages.asked
-
-
-def test_job_of_a_killed_service_goes_on(start: Start, pages: Peer) -> None:
-    """After `kill -9`, as soon as it is started again."""
-    opened = ("--allow-networks", "127.0.0.0/8")
-    server = start(*opened)
-    order = json.dumps({"urls": pages.urls(*range(20), "late/1"), "concurrency": 2}).encode()
-    server.get("/titles", "Content-Type: application/json", method="POST", body=order)
-    until(lambda: server.json("/titles/1")["counts"]["done"] >= 5, "five results")
-
-    server.signal(SIGKILL)
-    server.ended()
-    pages.gate.set()
-    again = start(*opened)
-
-    until(lambda: again.json("/titles/1")["state"] == "done", "the end of the job")
-    results = again.json("/titles/1")["results"]
-    assert [f"Page {n}" for n in (*range(20), 1)] == [result["title"] for result in results]
