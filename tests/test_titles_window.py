@@ -9,7 +9,7 @@ from app.titles.options import Options
 from app.titles.schedule import Item
 from app.titles.window import Window, Wish
 
-TEN = Options(concurrency=10, per_host=2)  # 40 items in all, 4 a host
+TEN = Options(concurrency=10, per_host=1)  # 40 items in all, 4 a host at a time
 
 
 def items(number: int, count: int, first: int = 0) -> list[Item]:

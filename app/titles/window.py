@@ -29,8 +29,8 @@ class Window:
 
     def __init__(self, options: Options, unleased: int) -> None:
         self.unleased = unleased
-        self._each = AHEAD * options.per_host // 2
-        self._size = AHEAD * max(options.concurrency, options.per_host)
+        self._each = AHEAD * options.per_host
+        self._size = AHEAD * max(options.concurrency, 2 * options.per_host)
         self._ready: Counter[int] = Counter()
         self._parked: dict[int, int] = {}  # number -> until when, in ns
         self._after = -1
