@@ -77,9 +77,9 @@ class Database:
 async def one_number(
     connection: aiosqlite.Connection, sql: str, parameters: Parameters = ()
 ) -> int | None:
-    """The one number that *sql* selects; None when there is no row."""
+    """The one number that *sql* selects; None when there is no row, or nothing in it."""
     rows = await connection.execute_fetchall(sql, parameters)
-    return next((int(number) for (number,) in rows), None)
+    return next((int(number) for (number,) in rows if number is not None), None)
 
 
 # --- opening -------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from app.titles.store import (
     NEWEST,
     READY,
     SUSPECT,
+    SUSPICION_NS,
     WAITING,
     Outcome,
     StoredJob,
@@ -207,10 +208,10 @@ async def test_waiting_items_come_back_when_they_are_due(store: TitleStore) -> N
     await store.save(Outcome(waiting=waiting))
     assert {WAITING: 2} == await store.counts(job)
 
-    assert 500 == await store.next_due_ns()
+    assert 500 == await store.next_due_ns(0)
     assert {} == await store.wake(499)
     assert {job: 1} == await store.wake(500)
-    assert 900 == await store.next_due_ns()
+    assert 900 == await store.next_due_ns(0)
     [item] = await store.lease(job, EVERYTHING)
     assert (0, 2) == (item.position, item.attempts)
 
@@ -423,9 +424,9 @@ async def test_retry_of_a_job_without_failures_changes_nothing(store: TitleStore
 async def crash(store: TitleStore, job: int) -> None:
     """Lease everything there is, and die."""
     await store.lease(job, EVERYTHING)
-    while await store.lease_suspect(job):
+    while await store.lease_suspect(job, NEWEST):
         pass
-    await store.recover()
+    await store.recover(0)
 
 
 async def test_leases_of_a_process_that_died_are_void(store: TitleStore) -> None:
@@ -443,10 +444,23 @@ async def test_after_several_crashes_an_item_is_a_suspect(store: TitleStore) -> 
         await crash(store, job)
 
     assert [] == await store.lease(job, EVERYTHING)
-    suspect = await store.lease_suspect(job)
+    suspect = await store.lease_suspect(job, NEWEST)
     assert suspect is not None
     assert (0, True) == (suspect.position, suspect.suspect)
     assert {SUSPECT: 1, LEASED: 1} == await store.counts(job)
+
+
+async def test_a_suspect_waits_twice_as_long_after_each_crash(store: TitleStore) -> None:
+    """So a service that is killed again and again rarely meets it, and has time for the others."""
+    job = await add(store, "a")
+    waits = []
+    for crashes in range(1, MOST_CRASHES):
+        await crash(store, job)
+        if crashes >= ALONE:
+            waits.append(await store.next_due_ns(0) or 0)
+            assert await store.lease_suspect(job, waits[-1] - 1) is None
+
+    assert [SUSPICION_NS << n for n in range(MOST_CRASHES - ALONE)] == waits
 
 
 async def test_after_too_many_crashes_an_item_is_condemned(store: TitleStore) -> None:
@@ -457,7 +471,7 @@ async def test_after_too_many_crashes_an_item_is_condemned(store: TitleStore) ->
         await crash(store, job)
 
     assert [0] == positions(await store.condemned(job))
-    assert await store.lease_suspect(job) is None
+    assert await store.lease_suspect(job, NEWEST) is None
 
 
 async def test_an_orderly_end_is_no_crash(store: TitleStore) -> None:
@@ -466,7 +480,7 @@ async def test_an_orderly_end_is_no_crash(store: TitleStore) -> None:
     for _ in range(MOST_CRASHES + 1):
         await store.lease(job, EVERYTHING)
         await store.release_all()
-        await store.recover()
+        await store.recover(0)
 
     assert {READY: 1} == await store.counts(job)
     assert [] == await store.condemned(job)
@@ -476,7 +490,7 @@ async def test_a_job_that_was_not_whole_leaves(store: TitleStore, path: Path) ->
     """Nobody was told of it."""
     job = await store.begin("", Options(), CREATED_NS)
     await store.add(job, [Entry(0, "http://a/", "a", 0)])
-    await store.recover()
+    await store.recover(0)
     while await store.sweep():
         pass
 

@@ -114,6 +114,23 @@ def test_what_wakes_can_be_leased() -> None:
     assert window.wish(0) is not None
 
 
+def test_a_window_can_begin_anew() -> None:
+    """When nobody knows any more what is leased, what is there is counted."""
+    window = Window(TEN, 3)
+    leased = items(0, 3)
+    lease(window, *leased)
+    seen = [window.is_empty]
+    for item in leased:
+        window.left(item)
+        seen.append(window.is_empty)
+    assert [False, False, False, True] == seen
+    assert window.wish(0) is None
+
+    window.begin_anew(2)
+
+    assert (2, True) == (window.unleased, window.wish(0) is not None)
+
+
 def served(queues: dict[int, deque[Item]], wish: Wish) -> list[Item]:
     """What the database gives for the wish."""
     after = [number for number in sorted(queues) if number > wish.after]

@@ -171,7 +171,7 @@ class Engine:
         for job, count in (await self._store.wake(now_ns)).items():
             if window := self._windows.get(job):
                 window.wake(count)
-        self._due_ns = await self._store.next_due_ns()
+        self._due_ns = await self._store.next_due_ns(now_ns)
 
     async def _is_sure(self, job: int) -> bool:
         """
@@ -215,10 +215,10 @@ class Engine:
         """One suspect at a time, over all jobs."""
         if self._suspect is None and self._suspects[job] > 0 and self._has_room:
             self._unsure.add(job)
-            self._suspect = await self._store.lease_suspect(job)
+            self._suspect = await self._store.lease_suspect(job, self._clock.now())
             self._unsure.discard(job)
-            self._suspects[job] -= 1
             if self._suspect is not None:
+                self._suspects[job] -= 1
                 self._send_away(self._schedule.add([self._suspect], self._clock.now()))
 
     def _wake_for_waiting(self) -> None:

@@ -106,7 +106,7 @@ class Jobs:
         """
         with self._fatal():
             self._files.prepare()
-            await self._store.recover()
+            await self._store.recover(self._clock.now())
             for stored in await self._store.unfiled():
                 if shown(stored).finished:
                     self._finisher.add(stored.number)

@@ -29,11 +29,13 @@ CHUNK = 5_000  # rows removed in one transaction
 NEWEST = (1 << 63) - 1  # a serial that none exceeds
 
 # An item that was leased when the process died may be why. At first it is fetched again like any
-# other; after ALONE such crashes it is a suspect, of which but one is under way at a time, so that
-# the guilty can be told from those beside it; after MOST_CRASHES it has had its chances. Those are
-# many, since a process that is killed again and again, by whomever, says nothing about a page.
+# other. After ALONE such crashes it is a suspect: it waits for a while, twice as long each time,
+# and but one suspect is under way at a time, so the guilty are told from those beside them and the
+# service has time for the others. After MOST_CRASHES it has had its chances. An innocent page
+# hardly gets there, even in a service that is killed again and again.
 ALONE = 3
 MOST_CRASHES = 8
+SUSPICION_NS = 10 * options.SECOND  # the first wait
 
 READY, LEASED, WAITING, SUSPECT, DONE = range(5)  # states of an item
 
@@ -73,7 +75,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX items_ready ON items (job, host, position) WHERE state = {READY};
     CREATE INDEX items_leased ON items (job) WHERE state = {LEASED};
     CREATE INDEX items_waiting ON items (due_ns) WHERE state = {WAITING};
-    CREATE INDEX items_suspect ON items (job) WHERE state = {SUSPECT};
+    CREATE INDEX items_suspect ON items (job, due_ns) WHERE state = {SUSPECT};
 
     CREATE TABLE results (
         serial INTEGER PRIMARY KEY,
@@ -125,7 +127,19 @@ WISHED = f"""
 
 SUSPECTS = f"""
     SELECT job, position, url, name, host, attempts, 1 FROM items
-    WHERE state = {SUSPECT} AND crashes %s {MOST_CRASHES} AND job = ?
+    WHERE state = {SUSPECT} AND job = ?
+"""  # noqa: S608 - our own words
+
+SUSPECT_AGAIN = f"""
+    UPDATE items SET state = {SUSPECT}, due_ns = ? + ({SUSPICION_NS} << (crashes - {ALONE}))
+    WHERE state = {LEASED} AND crashes >= {ALONE}
+"""  # noqa: S608 - our own words
+
+NEXT_DUE = f"""
+    SELECT min(due_ns) FROM (
+        SELECT min(due_ns) AS due_ns FROM items WHERE state = {WAITING} AND due_ns > ?1
+        UNION ALL SELECT min(due_ns) FROM items WHERE state = {SUSPECT} AND due_ns > ?1
+    )
 """  # noqa: S608 - our own words
 
 ADD_ITEM = "INSERT INTO items (job, position, url, host, name, state) VALUES (?, ?, ?, ?, ?, ?)"
@@ -348,27 +362,26 @@ class TitleStore:
 
     # --- items -----------------------------------------------------------------------------------
 
-    async def recover(self) -> None:
+    async def recover(self, now_ns: int) -> None:
         """
         Put right what a process that died left behind: new jobs that are not whole, and leases.
 
         To be called once, before anything is leased.
         """
         async with self._database.transaction():
+            for before, after in ((ADDING, LEAVING), (State.RUNNING, State.QUEUED)):
+                await self._writer.execute(
+                    "UPDATE jobs SET state = ? WHERE state = ?", (after, before)
+                )
             await self._writer.execute(
-                "UPDATE jobs SET state = ? WHERE state = ?", (LEAVING, ADDING)
+                f"UPDATE items SET crashes = crashes + 1 WHERE state = {LEASED}"  # noqa: S608
             )
-            await self._writer.execute(
-                "UPDATE jobs SET state = ? WHERE state = ?", (State.QUEUED, State.RUNNING)
-            )
-            await self._writer.execute(
-                f"UPDATE items SET crashes = crashes + 1, state = CASE WHEN crashes + 1 >= {ALONE} "  # noqa: S608
-                f"THEN {SUSPECT} ELSE {READY} END WHERE state = {LEASED}"
-            )
+            await self._writer.execute(SUSPECT_AGAIN, (now_ns,))
+            await self._release(None)
 
     async def condemned(self, job: int) -> list[Item]:
         """The items that were under way at too many crashes."""
-        return await self._database.read(SUSPECTS % ">=", (job,), _item)
+        return await self._database.read(f"{SUSPECTS} AND crashes >= {MOST_CRASHES}", (job,), _item)
 
     async def counts(self, job: int) -> Mapping[int, int]:
         """How many items of the job are in each state."""
@@ -392,10 +405,11 @@ class TitleStore:
             await self._set_state(LEASED, leased)
         return leased
 
-    async def lease_suspect(self, job: int) -> Item | None:
-        """One of the job's suspects, leased; None when there is none."""
+    async def lease_suspect(self, job: int, now_ns: int) -> Item | None:
+        """One of the job's suspects that have waited long enough, leased; None if there is none."""
+        due = f"{SUSPECTS} AND crashes < {MOST_CRASHES} AND due_ns <= ? ORDER BY due_ns LIMIT 1"
         async with self._database.transaction():
-            rows = await self._writer.execute_fetchall(f"{SUSPECTS % '<'} LIMIT 1", (job,))
+            rows = await self._writer.execute_fetchall(due, (job, now_ns))
             suspects = [_item(None, row) for row in rows]
             await self._set_state(LEASED, suspects)
         return next(iter(suspects), None)
@@ -430,11 +444,9 @@ class TitleStore:
             )
         return Counter(job for (job,) in woken)
 
-    async def next_due_ns(self) -> int | None:
-        """The first moment that an item waits for; None when none waits."""
-        sql = f"SELECT min(due_ns) FROM items WHERE state = {WAITING}"  # noqa: S608 - our own words
-        [(due_ns,)] = await self._writer.execute_fetchall(sql)
-        return due_ns  # type: ignore[no-any-return]  # rows are untyped
+    async def next_due_ns(self, now_ns: int) -> int | None:
+        """The first moment after now that an item waits for; None when none does."""
+        return await one_number(self._writer, NEXT_DUE, (now_ns,))
 
     # --- results ---------------------------------------------------------------------------------
 

@@ -92,7 +92,8 @@ def serving(after_s: float) -> Iterator[Site]:
 
 def order(server: Dawdle, urls: list[str]) -> None:
     """Begin a job with these URLs; the answer promises that none is lost."""
-    body = json.dumps({"urls": urls, "concurrency": PORTS * PER_HOST, "per_host": PER_HOST}).encode()
+    ordered = {"urls": urls, "concurrency": PORTS * PER_HOST, "per_host": PER_HOST}
+    body = json.dumps(ordered).encode()
     answer = server.get("/titles", "Content-Type: application/json", method="POST", body=body)
     assert (202, "/titles/1") == (answer.status, answer.headers["location"]), answer
 
