@@ -33,7 +33,7 @@ NEWEST = (1 << 63) - 1  # a serial that none exceeds
 # and but one suspect is under way at a time, so the guilty are told from those beside them and the
 # service has time for the others. After MOST_CRASHES it has had its chances. An innocent page
 # hardly gets there, even in a service that is killed again and again.
-ALONE = 3
+ALONE = 5
 MOST_CRASHES = 8
 SUSPICION_NS = 10 * options.SECOND  # the first wait
 
