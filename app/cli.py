@@ -5,6 +5,7 @@ What only some commands need is imported inside them, so that `dawdle --help` an
 """
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -223,6 +224,67 @@ def echo(address: str, *, listen: bool, **knobs: str | None) -> int:
     from app import talk
 
     return talk.talk(host, port)
+
+
+TITLES = """\
+Fetch the titles of pages, many at a time.
+
+A WHAT is a URL (http:// may be left out), a file with a URL a line, a table together with
+--column, or - for standard input.
+
+\b
+Examples:
+  dawdle titles https://www.python.org/ https://git-scm.com/
+  dawdle titles urls.txt --output titles.csv
+  dawdle titles links.csv --column address --output titles.jsonl
+"""
+
+
+@dawdle.command(name="titles", help=TITLES, short_help="Fetch the titles of pages.")
+@click.argument("arguments", metavar="[WHAT]...", nargs=-1)
+@click.option("--concurrency", metavar="NUMBER", help="Pages at once, 1 to 200. [default: 50]")
+@click.option("--per-host", metavar="NUMBER", help="From one host, 1 to 10. [default: 6]")
+@click.option("--timeout", metavar="DURATION", help="Of one attempt. [default: 10s]")
+@click.option("--retries", metavar="NUMBER", help="Attempts after the first. [default: 2]")
+@click.option(
+    "--output", metavar="FILE", type=Path, help="Write results there: .jsonl, .csv or .json."
+)
+@click.option("--resume", is_flag=True, help="Go on where an interrupted command left off.")
+@click.option("--column", metavar="NAME", help="The column of a table, by name or number.")
+@click.option("--user-agent", metavar="TEXT", help="Say this in place of Dawdle/VERSION.")
+@click.option("--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="Repeatable.")
+@click.option("--proxy", metavar="URL", help="Ask this HTTP proxy for every page.")
+@click.option("--insecure", is_flag=True, help="Do not check certificates.")
+@click.option("--public-only", is_flag=True, help="Refuse addresses that are not public.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when a page failed.")
+@click.option("--state", metavar="FOLDER", type=Path, help="Keep what is done there.")
+def titles(
+    *,
+    arguments: tuple[str, ...],
+    output: Path | None,
+    resume: bool,
+    column: str | None,
+    user_agent: str | None,
+    headers: tuple[str, ...],
+    proxy: str | None,
+    insecure: bool,
+    public_only: bool,
+    strict: bool,
+    state: Path | None,
+    **chosen: str | None,
+) -> int:
+    """Hand over to the command, which has the rules."""
+    if not arguments and not resume:
+        raise click.UsageError("there is nothing to fetch")
+    if column is not None and not arguments:
+        raise click.UsageError("--column is for a table, and none is named")
+    from app.titles import command
+    from app.titles.errand import Manners, Wish
+
+    options = {name: text for name, text in chosen.items() if text is not None}
+    manners = Manners(user_agent, headers, proxy, insecure, public_only)
+    wish = Wish(arguments, column, options, output, resume, strict, state, manners)
+    return command.titles(wish, ["dawdle", *sys.argv[1:]])
 
 
 def main(argv: Sequence[str] | None = None, *, environ: Mapping[str, str] = os.environ) -> int:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from app import __version__, timeline
+from app.clock import iso_text, utc
+from app.plain import plain
 from app.report import Report
 from app.spans import Outcome
 
 NONE = "\N{EN DASH}"
-SECOND = 1_000_000_000
 
 
 def length_text(ns: int | None) -> str:
@@ -19,18 +19,7 @@ def length_text(ns: int | None) -> str:
 
 def moment_text(ns: int) -> str:
     """A moment in nanoseconds since the Unix epoch, to the second, in UTC."""
-    return _moment(ns).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def iso_text(ns: int) -> str:
-    """The same moment to the millisecond, as programs write it (RFC 3339)."""
-    return _moment(ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _moment(ns: int) -> datetime:
-    """Cut to the microsecond, which `datetime` can hold exactly."""
-    seconds, rest = divmod(ns, SECOND)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
+    return utc(ns).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def count_text(count: int | None) -> str:
@@ -102,5 +91,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "times": times_text,
     "per_cent": percent_text,
     "policy": timeline.pauses,
+    "plain": plain,
 }
 GLOBALS: dict[str, object] = {"version": __version__}

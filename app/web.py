@@ -8,8 +8,21 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
-from app import assets, bars, checks, formats, grammar, keys, preview, protection, report, timeline
+from app import (
+    assets,
+    bars,
+    checks,
+    formats,
+    grammar,
+    keys,
+    preview,
+    protection,
+    report,
+    site,
+    timeline,
+)
 from app.aio import aio, go_on, is_preflight, preflight
+from app.delivery import site_page
 from app.errors import BadValue, Problem
 from app.exports import EXPORTS
 from app.feed import Missed
@@ -17,6 +30,7 @@ from app.report import Report
 from app.responses import Reply, json_reply, page, respond, text_reply
 from app.runs import Run
 from app.spans import Span, record
+from app.titles.web import ROUTES as TITLES_ROUTES
 from app.websocket import websocket_echo
 
 SPANS_SHOWN = 200  # in a page's table and a text timeline; exports have them all
@@ -56,8 +70,8 @@ async def plan(request: web.Request) -> web.StreamResponse:
     return text_reply(preview.json_text(ahead), content_type="application/json")
 
 
-async def plan_options(request: web.Request) -> web.StreamResponse:
-    """A preflight, or the methods there are."""
+async def reading(request: web.Request) -> web.StreamResponse:
+    """A preflight, or the methods there are where one can only read."""
     if is_preflight(request):
         return preflight(request)
     return web.Response(status=204, headers={"Allow": "GET, HEAD, OPTIONS"})
@@ -306,6 +320,20 @@ def _is_settled(run: Run | None, wanted: checks.Checks) -> bool:
     return not (run and run.in_flight) and arrived >= checks.missing_requests(wanted)
 
 
+# --- the demonstration site ----------------------------------------------------------------------
+
+
+async def show_site(request: web.Request) -> web.StreamResponse:
+    """The demonstration site: what each of its pages shows, and what must be found on it."""
+    suffix = request.match_info["format"]
+    origin = request.url.origin()
+    if suffix == ".txt":
+        return text_reply("".join(f"{origin}/site/{number}\n" for number in site.PAGES))
+    entries = [site.entry(number, page) for number, page in site.PAGES.items()]
+    context = {"pages": entries, "origin": str(origin)}
+    return respond(request, Reply("site.html", {"pages": entries}, context), suffix)
+
+
 # --- signing in ----------------------------------------------------------------------------------
 
 
@@ -380,7 +408,7 @@ ROUTES = [
     web.route("*", "/aio/{profile:.*}", aio, expect_handler=go_on),
     web.route("*", "/websocket/echo", websocket_echo),
     web.get("/plan", plan),
-    web.options("/plan", plan_options),
+    web.options("/plan", reading),
     web.get(r"/runs{format:(?:\.html|\.json)?}", list_runs),
     web.post("/runs", make_run),
     web.get(f"/runs/{RUN}", show_run),
@@ -388,6 +416,10 @@ ROUTES = [
     web.get(f"/runs/{RUN}/spans{{format:(?:\\.jsonl|\\.csv)?}}", export_spans),
     web.get(f"/runs/{RUN}/events", run_events, allow_head=False),  # it has no end to wait for
     web.get(f"/runs/{RUN}/check", check_run),
+    *TITLES_ROUTES,
+    web.get(r"/site{format:(?:\.html|\.json|\.txt)?}", show_site),
+    web.get("/site/{number:[1-9][0-9]?}", site_page),
+    web.options("/site/{number:[1-9][0-9]?}", reading),
     web.get("/sign-in", show_sign_in),
     web.post("/sign-in", sign_in),
     web.post("/sign-out", sign_out),

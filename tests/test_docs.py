@@ -40,10 +40,19 @@ from app import timeline as timeline_module
 from app import web as web_module
 from app.settings import Settings, load, settings_table
 from app.spans import FIELDS, Kind, Outcome, Span, span_id
+from app.titles import breaker as breaker_module
+from app.titles import jobs as jobs_module
+from app.titles import options as options_module
+from app.titles import options as title_options
+from app.titles import results, view
+from app.titles import web as titles_web
+from app.titles.job import Job, Page, Sort, State
+from app.titles.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference.md"
+TITLES = ROOT / "docs" / "titles.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 ORIGIN = "http://127.0.0.1:3000"
 
@@ -126,7 +135,7 @@ async def answer(line: str, url: str) -> int:
 
 @pytest.mark.live
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-@pytest.mark.parametrize("document", [README, REFERENCE], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [README, REFERENCE, TITLES], ids=lambda path: path.name)
 async def test_every_curl_line_answers_as_the_text_below_it_says(
     document: Path, settings: Settings
 ) -> None:
@@ -182,9 +191,9 @@ def command_lines() -> Iterator[list[str]]:
     """The arguments of every `dawdle` that a document shows."""
     for document in DOCUMENTS:
         lines = re.findall(
-            r"(?m)^(?:  - run: )?dawdle ((?:echo|report|run|serve)\b.*)$", text_of(document)
+            r"(?m)^(?:  - run: )?dawdle ((?:echo|report|run|serve|titles)\b.*)$", text_of(document)
         )
-        inline = re.findall(r"`dawdle ((?:echo|report|run|serve) [^`]*)`", text_of(document))
+        inline = re.findall(r"`dawdle ((?:echo|report|run|serve|titles) [^`]*)`", text_of(document))
         yield from map(shlex.split, [*lines, *inline])
 
 
@@ -444,6 +453,25 @@ def test_every_field_and_outcome_of_a_span_is_in_the_reference() -> None:
     assert [each.value for each in Outcome] == names(REFERENCE, "## Spans", 1)
 
 
+def test_every_field_and_code_of_a_title_is_in_its_document() -> None:
+    """And no other, in the same order."""
+    assert list(results.FIELDS) == names(TITLES, "## Results")
+    assert list(results.Code) == names(TITLES, "## Codes")
+
+
+def test_every_option_and_view_of_a_title_job_is_in_its_document() -> None:
+    """And no other, and every member of its JSON."""
+    document = view.with_results(JOB, Page([], 0), view.PLAIN, {"job": ORIGIN})
+
+    assert list(title_options.document(Options())) == names(TITLES, "## Over HTTP")
+    assert list(document) == names(TITLES, "## Over HTTP", 1)
+    assert list(view.NAMES) == names(TITLES, "## Over HTTP", 2)
+    assert [*Sort] == codes([table(TITLES, "## Over HTTP", 2)[2][1]])
+
+
+JOB = Job("1", "", State.DONE, Options(), 0, 0, 0, urls=1, repeats=0, errors={}, done=1)
+
+
 def test_every_check_is_in_the_reference() -> None:
     """With what its bounds are written as."""
     kinds: dict[object, str] = {
@@ -555,8 +583,16 @@ FIXED: dict[str, tuple[ModuleType, str]] = {
     "bars in a text timeline": (timeline_module, "MOST_ROWS"),
     "spans in a page's table": (web_module, "SPANS_SHOWN"),
     "runs in a page's table": (web_module, "RUNS_SHOWN"),
-    "bytes in the body of a `POST` that is not to `/aio`": (web_module, "LARGEST_BODY"),
+    "URLs in `GET /titles`": (titles_web, "MOST_DIRECT"),
+    "seconds `Prefer: wait` may wait": (titles_web, "LONGEST_WAIT_S"),
+    "results in one reply of a job": (view, "MOST_SHOWN"),
+    "bytes in the body of an order of titles": (titles_web, "LARGEST_ORDER"),
+    "bytes in the body of another `POST` that is not to `/aio`": (web_module, "LARGEST_BODY"),
     "characters of a fresh run's `name`": (grammar, "LONGEST_PREFIX"),
+    "title jobs that wait": (jobs_module, "MOST_QUEUED"),
+    "title jobs that are kept": (jobs_module, "MOST_JOBS"),
+    "pages fetched at once, over all title jobs": (options_module, "MOST_AT_ONCE"),
+    "failures of a host in a row": (breaker_module, "FAILURES"),
     "seconds for a connection to bring its first request": (lane, "FIRST_REQUEST_S"),
     "seconds between a reply and the next request": (lane, "QUIET_S"),
 }
@@ -565,7 +601,7 @@ FIXED: dict[str, tuple[ModuleType, str]] = {
 def test_every_limit_in_the_reference_has_its_value() -> None:
     """Settings by their defaults, the others as the code has them."""
     defaults = {f"`{setting.name}`": setting.default for setting in settings_table()}
-    fixed = {words: f"{getattr(module, name):g}" for words, (module, name) in FIXED.items()}
+    fixed = {words: f"{getattr(module, name):.12g}" for words, (module, name) in FIXED.items()}
     fixed |= {words: str(int(float(value))) for words, value in fixed.items()}
     fixed["seconds a check may wait"] = str(checks.LONGEST_WAIT_NS // 1_000_000_000)
 

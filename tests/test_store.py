@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import store as store_module
+from app.database import StoreError
 from app.errors import Fatal
 from app.spans import Kind, Outcome, Span, span_id
-from app.store import BLOCK_BITS, MIGRATIONS, Loss, Store, StoredRun, StoreError, open_store
+from app.store import BLOCK_BITS, MIGRATIONS, Loss, Store, StoredRun, open_store
 
 
 @pytest.fixture
@@ -399,14 +400,14 @@ async def test_small_pages_are_read_many_at_once(
     """A slow trickle leaves a page for each span; reading it does not take a read for each."""
     await save_each(store, *(span(number) for number in range(1, 10)))
     reads = 0
-    read_pages = store._read
+    read_pages = store._database.read
 
     async def count(*arguments: Any) -> list[Any]:
         nonlocal reads
         reads += 1
         return await read_pages(*arguments)
 
-    monkeypatch.setattr(store, "_read", count)
+    monkeypatch.setattr(store._database, "read", count)
     found = [one.id async for part in store.spans("ci-1", batch=4) for one in part]
 
     assert list(range(1, 10)) == found
