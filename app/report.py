@@ -17,8 +17,11 @@ from heapq import heappush, heappushpop
 from itertools import groupby, islice
 from operator import attrgetter
 
-from app.retries import Policy, Retries, RetryFold
+from app import timeouts
+from app.evidence import AgentFold, DurationFold, Evidence, HangUpFold, LevelFold, ReuseFold
+from app.retries import Policy, Retries, Retry, RetryFold
 from app.spans import SEQUENCE_BITS, Outcome, Span, span_name
+from app.timeouts import Timeout
 
 BATCH = 1024  # spans looked at together: enough to work in C, few enough for the processor's cache
 EXAMPLES = 20  # spans named for a figure
@@ -27,7 +30,6 @@ MOST_STEPS = 256  # of the curve of what was in flight
 REJECTED, SHUTDOWN = Outcome.REJECTED, Outcome.SHUTDOWN  # answered before their time, on purpose
 
 SECOND = 1_000_000_000
-MILLISECOND = 1_000_000
 
 
 # --- the report ----------------------------------------------------------------------------------
@@ -94,14 +96,22 @@ class Cancellations:
     """
     The clients that left, and what they cost.
 
-    *waited_ns* is theirs, arrival to end; *wasted_ns* is ours, from wait begun to end.
+    *waited_ns* is theirs, arrival to end; *wasted_ns* is ours, from wait begun to end. They left
+    in the queue or at the barrier, while the delay ran, or when part of the reply was out.
     """
 
     count: int
     waited_ns: int
     planned_ns: int
     wasted_ns: int
+    queued: int
+    replying: int
     shown: tuple[Cancellation, ...]  # the first of them
+
+    @property
+    def delayed(self) -> int:
+        """How many left while the delay ran."""
+        return self.count - self.queued - self.replying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +148,7 @@ class Report:
     lateness: Lateness
     retries: Retries
     cancellations: Cancellations
+    evidence: Evidence
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
@@ -223,6 +234,9 @@ class Fold:
         self._tally, self._level = _Tally(), _Level()
         self._waits, self._retries = _Waits(), RetryFold(EXAMPLES)
         self._connections, self._cancellations = _Connections(), _Cancellations()
+        self._durations, self._agents = DurationFold(), AgentFold()
+        self._hang_ups, self._reuse = HangUpFold(EXAMPLES), ReuseFold(EXAMPLES)
+        self._first: list[int] = []
 
     def add(self, spans: Iterable[Span]) -> None:
         """Take the next spans of the run."""
@@ -234,6 +248,11 @@ class Fold:
             self._connections.add(batch)
             self._retries.add(batch, ends)
             self._cancellations.add(batch, ends)
+            self._agents.add(batch)
+            self._hang_ups.add(batch, ends)
+            self._reuse.add(batch, ends)
+            self._durations.add(_completed_ns(batch, ends))
+            self._first += [span.id for span in batch[: EXAMPLES - len(self._first)]]
 
     def report(self, *, dropped: int = 0) -> Report:
         """What they say together; *dropped* is how many spans of the run were not kept."""
@@ -263,6 +282,19 @@ class Fold:
             lateness=waits.lateness(),
             retries=self._retries.summary(),
             cancellations=self._cancellations.summary(),
+            evidence=self._evidence(),
+        )
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            plateau=self._level.evidence.plateau(),
+            stalls=self._level.evidence.stalls(),
+            durations_ns=self._durations.sample(),
+            longest_ns=self._durations.longest_ns,
+            first=tuple(self._first),
+            hang_ups=self._hang_ups.hang_ups(),
+            reuse=self._reuse.reuse(),
+            agents=self._agents.agents(),
         )
 
 
@@ -294,6 +326,16 @@ def _ends(spans: list[Span], now_ns: int) -> list[int]:
         if (end := now_ns if span.end_ns is None else span.end_ns) > span.arrival_ns
         else span.arrival_ns
         for span in spans
+    ]
+
+
+def _completed_ns(spans: list[Span], ends: list[int]) -> list[int]:
+    """Arrival to end of those that were answered in full."""
+    completed = Outcome.COMPLETED
+    return [
+        end - span.arrival_ns
+        for span, end in zip(spans, ends, strict=True)
+        if span.outcome is completed
     ]
 
 
@@ -348,6 +390,7 @@ class _Level:
         self._seen_ns = 0  # the last arrival
         self._begun_ns = self._reach_ns = 0  # of the present stretch with something in flight
         self._steps = _Steps()
+        self.evidence = LevelFold()
 
     @property
     def makespan_ns(self) -> int:
@@ -378,6 +421,7 @@ class _Level:
         self._sweep()
         if ends := self._open_ends:
             self._steps.add([], [], ends, since=self._seen_ns, until=ends[-1])
+            self.evidence.over(ends)
         self._open, self._open_ends = [], []
         self.active_ns += self._reach_ns - self._begun_ns
         self._begun_ns = self._reach_ns
@@ -402,11 +446,14 @@ class _Level:
             there = (number for arrival, end, number in present if arrival <= at < end)
             self.peak_spans = tuple(islice(there, EXAMPLES))
         arrivals = [arrival for arrival, _, _ in lasting]
+        self.evidence.add(arrivals, levels, ends, [number for _, _, number in lasting])
         seen = max(arrivals[-1], self._seen_ns)
         self._steps.add(arrivals, levels, ends, since=self._seen_ns, until=seen)
         self._seen_ns = seen
         self._open = [span for span in present if span[1] > seen]
-        self._open_ends = ends[bisect_right(ends, seen) :]
+        over = bisect_right(ends, seen)
+        self.evidence.over(ends[:over])
+        self._open_ends = ends[over:]
 
     def _levels(self, lasting: list[tuple[int, int, int]], ends: list[int]) -> list[int]:
         """How many were in flight at each arrival, itself included; adds to the active time."""
@@ -549,6 +596,7 @@ class _Cancellations:
 
     def __init__(self) -> None:
         self._count = self._waited_ns = self._planned_ns = self._wasted_ns = 0
+        self._queued = self._replying = 0
         self._shown: list[Cancellation] = []
 
     def add(self, spans: list[Span], ends: list[int]) -> None:
@@ -561,14 +609,23 @@ class _Cancellations:
         self._count += 1
         self._waited_ns += waited
         self._planned_ns += planned or 0
-        if span.wait_begun_ns is not None:
+        if span.wait_begun_ns is None:
+            self._queued += 1
+        else:
             self._wasted_ns += max(end_ns - span.wait_begun_ns, 0)
+            self._replying += span.first_byte_ns is not None
         if len(self._shown) < EXAMPLES:
             self._shown.append(Cancellation(span.id, waited, planned))
 
     def summary(self) -> Cancellations:
         return Cancellations(
-            self._count, self._waited_ns, self._planned_ns, self._wasted_ns, tuple(self._shown)
+            self._count,
+            self._waited_ns,
+            self._planned_ns,
+            self._wasted_ns,
+            self._queued,
+            self._replying,
+            tuple(self._shown),
         )
 
 
@@ -650,7 +707,7 @@ def document(report: Report) -> dict[str, object]:
             "worst": _names(report.lateness.worst),
         },
         "retries": _retries_document(report.retries),
-        "cancellations": _cancellations_document(report.cancellations),
+        "cancellations": _cancellations_document(report),
     }
 
 
@@ -680,7 +737,26 @@ def _in_flight_document(report: Report) -> dict[str, object]:
 def _retries_document(retries: Retries) -> dict[str, object]:
     return {
         "count": retries.count,
+        "guessed": retries.guessed,
         "keys": retries.keys,
+        "policy": None if retries.policy is None else _policy_document(retries.policy),
+        "retry_after": {
+            "obeyed": retries.obeyed,
+            "early": retries.early_count,
+            "shown": [_early_document(one) for one in retries.early],
+        },
+        "duplicates": {
+            "keys": retries.duplicates.keys,
+            "shown": [
+                {
+                    "key": one.key,
+                    "span": span_name(one.span),
+                    "after": _seconds(one.after_ns),
+                    "overlap": _seconds(one.overlap_ns),
+                }
+                for one in retries.duplicates.shown
+            ],
+        },
         "shown": [
             {
                 "key": one.key,
@@ -693,6 +769,15 @@ def _retries_document(retries: Retries) -> dict[str, object]:
     }
 
 
+def _early_document(retry: Retry) -> dict[str, object]:
+    return {
+        "span": span_name(retry.span),
+        "asked": _seconds(retry.asked_ns),
+        "gap": _seconds(retry.gap_ns),
+        "early_by": _seconds(retry.early_ns),
+    }
+
+
 def _policy_document(policy: Policy) -> dict[str, object]:
     return {
         "name": policy.name.value,
@@ -702,15 +787,31 @@ def _policy_document(policy: Policy) -> dict[str, object]:
         "jitter": policy.jitter,
         "error": policy.error,
         "first_at_once": policy.first_at_once,
+        "spread": policy.spread,
     }
 
 
-def _cancellations_document(cancellations: Cancellations) -> dict[str, object]:
+def timeout(report: Report) -> Timeout | None:
+    """What is behind the hang-ups; None when there are fewer than three."""
+    return timeouts.infer(
+        report.evidence, completed=report.count(Outcome.COMPLETED), active_ns=report.active_ns
+    )
+
+
+def _cancellations_document(report: Report) -> dict[str, object]:
+    cancellations, found = report.cancellations, timeout(report)
     return {
         "count": cancellations.count,
         "waited": _seconds(cancellations.waited_ns),
         "planned": _seconds(cancellations.planned_ns),
         "wasted": _seconds(cancellations.wasted_ns),
+        "phases": {
+            "queue": cancellations.queued,
+            "delay": cancellations.delayed,
+            "reply": cancellations.replying,
+        },
+        "cause": None if found is None else found.cause.value,
+        "timeout": _seconds(found.low_ns) if found and found.is_timeout else None,
         "shown": [
             {
                 "span": span_name(one.span),

@@ -68,6 +68,7 @@ class Span:
     ended_by: str | None = None  # client, cap, deleted or shutdown
     bytes_in: int = 0  # of the request's body
     bytes_out: int = 0  # of the reply's body
+    retry_after_ns: int | None = None  # how long the reply's Retry-After asked to wait
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app import runner, timeline
+from app import runner, words
 from app.checks import document, evaluate, parse
 from app.errors import Fatal
 from app.grammar import pairs
@@ -25,7 +25,7 @@ from app.spans import Kind, Outcome, Span, span_id
 
 SECOND = 1_000_000_000
 TRUE = (sys.executable, "-c", "")
-PICTURE = f"░█ 2 {timeline.TIMES}, 5 µs"
+PICTURE = f"░█ 2 {words.TIMES}, 5 µs"
 
 Check = Callable[[Remote, str, Mapping[str, str]], Awaitable[dict[str, Any]]]
 

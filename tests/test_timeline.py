@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import timeline
+from app import timeline, words
 from app.report import Curve, build
 from app.retries import Policy, PolicyName
 from app.spans import Kind, Outcome, Span, span_id
@@ -108,7 +108,7 @@ def test_five_overlapping_calls_stand_on_top_of_each_other() -> None:
 @pytest.mark.parametrize(
     ("outcome", "mark", "reply"),
     [
-        (Outcome.CLIENT_GONE, timeline.TIMES, "left"),
+        (Outcome.CLIENT_GONE, words.TIMES, "left"),
         (Outcome.FAULTED, "!", "reset"),
         (Outcome.REJECTED, "◆", "503"),
         (Outcome.ERROR, "■", "500"),
@@ -363,7 +363,7 @@ def test_fit_of_the_pauses_is_said_where_there_is_one() -> None:
 )
 def test_length_has_three_digits_that_matter(ns: int, expected: str) -> None:
     """In the unit people would use."""
-    assert expected == timeline.length(ns).replace("\xa0", " ")
+    assert expected == words.length(ns).replace("\xa0", " ")
 
 
 # --- text from clients, width --------------------------------------------------------------------
@@ -385,7 +385,7 @@ def test_length_has_three_digits_that_matter(ns: int, expected: str) -> None:
 )
 def test_client_text_is_printed_in_plain_columns(raw: str, shown: str) -> None:
     """What would move the cursor, or take no column or two, is escaped; what is long is cut."""
-    assert shown == timeline.printable(raw, 32)
+    assert shown == words.printable(raw, 32)
 
 
 def test_keys_and_targets_stand_at_the_right_where_there_is_room() -> None:
