@@ -7,7 +7,7 @@ empty, since they are not recorded; members that begin with `_` are ours, as it 
 
 import json
 from collections.abc import Iterable
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from app import __version__
 from app.formats import iso_text
@@ -69,7 +69,7 @@ def _request(span: Span, origin: str) -> dict[str, object]:
         "headers": [],
         "queryString": [
             {"name": name, "value": value}
-            for name, value in parse_qsl(urlsplit(span.target).query, keep_blank_values=True)
+            for name, value in parse_qsl(span.target.partition("?")[2], keep_blank_values=True)
         ],
         "headersSize": NOT_KNOWN,
         "bodySize": span.bytes_in,

@@ -82,8 +82,13 @@ ALLOWED: dict[str, set[str]] = {
     },
     # the command line
     "remote": {"errors", "grammar"},
-    "runner": {"errors", "grammar", "checks", "timeline", "settings", "server", "remote"},
-    "cli": {"errors", "settings", "server", "runner"},
+    "console": {"grammar", "checks", "timeline"},
+    "junit": {"checks", "findings", "console"},
+    "viewer": {"console", "remote"},
+    "runner": {
+        "errors", "grammar", "checks", "console", "junit", "settings", "server", "remote",
+    },
+    "cli": {"errors", "settings", "server", "viewer", "runner"},
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
