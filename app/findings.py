@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from app.clients import Client, client
-from app.evidence import Plateau, Stall, variation
+from app.evidence import Evidence, Plateau, Stall, variation
 from app.report import EXAMPLES, Report
 from app.report import timeout as inferred
 from app.retries import AT_ONCE_NS, Retry
@@ -105,13 +105,13 @@ def sequential(report: Report) -> Finding | None:
     One request after another, each sent when the one before was answered.
 
     Warns from 10 requests of which never two overlapped, though had they not waited for each other
-    at least 7 should have (left to chance: e^-7), and if in the median the next came within 5 % of
-    a request's duration, or within 20 ms where that is no more than a quarter of it. The pause is
-    what tells a loop from a steady trickle slower than the backend. With 2 to 9 requests, a note.
+    at least 7 should have (left to chance: e^-7), and if in the median the next came within a
+    quarter of a request's duration. Where all take equally long, a steady trickle slower than the
+    backend looks the same: there the next has to come within 5 %, or 20 ms if that is more. With
+    2 to 9 requests, a note.
     """
-    plateau, median = report.evidence.plateau, report.evidence.median_ns
-    nearest = max(median // 20, min(20 * MILLISECOND, median // 4))
-    if plateau.level != 1 or report.requests < 2 or plateau.lag_ns > nearest:
+    plateau = report.evidence.plateau
+    if plateau.level != 1 or report.requests < 2 or plateau.lag_ns > _nearest(report.evidence):
         return None
     if report.requests < FEW:
         return _few_in_sequence(report)
@@ -127,6 +127,14 @@ def sequential(report: Report) -> Finding | None:
         "thread pool) with a limit.",
         report.evidence.first,
     )
+
+
+def _nearest(evidence: Evidence) -> int:
+    """The longest pause between two requests of which the second waited for the first."""
+    quarter = evidence.median_ns // 4
+    if variation(evidence.durations_ns) >= 0.2:
+        return quarter
+    return max(evidence.median_ns // 20, min(20 * MILLISECOND, quarter))
 
 
 def _few_in_sequence(report: Report) -> Finding:
@@ -334,7 +342,8 @@ def connection_per_request(report: Report) -> Finding | None:
 
     Counted are arrivals while a connection had been idle for 20 ms to 2 s: a wide fan-out rightly
     opens as many as it needs. Warns from 10 such chances of which at most 10 % were taken; up to
-    80 % of at least 20, a note, for some clients keep only a few idle (Go: 2, httpx: 20).
+    80 % of at least 20, a note, for some clients keep only a few idle (Go: 2, httpx: 20). Not where
+    clients hung up, for that is how they close connections.
     """
     reuse = report.evidence.reuse
     share = reuse.taken / reuse.chances if reuse.chances else 1.0
@@ -348,7 +357,7 @@ def connection_per_request(report: Report) -> Finding | None:
             f"Create {_session(report)} and use it for all calls; read each reply to its end.",
             reuse.opened,
         )
-    if reuse.chances >= 20 and share <= 0.8:
+    if reuse.chances >= 20 and share <= 0.8 and not report.cancellations.count:
         return Finding(
             "connection_per_request",
             Severity.NOTE,

@@ -60,10 +60,10 @@ class Har:
 
 
 def _request(span: Span, origin: str) -> dict[str, object]:
-    url = span.target if "://" in span.target[:8] else origin + span.target
+    is_absolute = span.target.startswith(("http://", "https://"))  # as proxies are sent it
     return {
         "method": span.method,
-        "url": url,
+        "url": span.target if is_absolute else origin + span.target,
         "httpVersion": _version(span),
         "cookies": [],
         "headers": [],

@@ -59,9 +59,9 @@ def infer(evidence: Evidence, *, completed: int, active_ns: int) -> Timeout | No
 
     Ages tell a timeout, instants a client that stopped. In order: all at one instant though they
     had begun at different times; just after another reply was completed, more often than by
-    chance; of the same age. Ages count as the same within 50 ms (a tenth of the age where that is
-    less) or 2 %, or a second where aiohttp rounds, and only if hardly any request was allowed to
-    take longer.
+    chance; of the same age. Ages count as the same within 75 ms (a seventh of the age where that
+    is less) or 2 %, or a second where aiohttp rounds, and only if hardly any request was allowed
+    to take longer.
     """
     hang_ups = evidence.hang_ups.shown
     if len(hang_ups) < FEWEST:
@@ -115,7 +115,7 @@ def _is_race(hang_ups: Sequence[HangUp], completed_per_ns: float) -> bool:
 
 
 def _is_narrow(low_ns: int, high_ns: int) -> bool:
-    least = min(50 * MILLISECOND, 5 * MILLISECOND + low_ns // 10)
+    least = min(75 * MILLISECOND, 5 * MILLISECOND + low_ns // 7)
     rounded = ROUNDED_NS if low_ns >= ROUNDED_FROM_NS else 0
     return high_ns - low_ns <= max(least, low_ns // 50, rounded)
 

@@ -178,7 +178,7 @@ async def test_failed_migration_leaves_the_old_schema(
 FULL = Span(
     span_id(7, 3), "ci-1", Kind.WEBSOCKET, "POST", "/aio?ключ=1", 1_700_000_000_000_000_000,
     "k", 2, 3, 4, "1.1", "curl", 5, 6, 7, 8, 0.01, 9, 10, 11, 12, 13, 503, "reset",
-    Outcome.FAULTED, "client", 14, 2**40,
+    Outcome.FAULTED, "client", 14, 2**40, 15,
 )  # fmt: skip
 
 
@@ -192,7 +192,7 @@ async def test_page_is_json_in_the_order_of_the_fields(store: Store, path: Path)
     expected = (
         '[[7696581394435,"websocket","POST","/aio?\\u043a\\u043b\\u044e\\u0447=1",'
         '1700000000000000000,"k",2,3,4,"1.1","curl",5,6,7,8,0.01,9,10,11,12,13,503,"reset",'
-        '"faulted","client",14,1099511627776]]'
+        '"faulted","client",14,1099511627776,15]]'
     )
     assert (FULL.id, 1, expected) == pages[0]
 

@@ -286,7 +286,10 @@ def test_what_was_cancelled_and_dropped_and_scaled_is_said() -> None:
 
     page = timeline.text(report, spans, width=100)
 
-    assert "cancelled    1 after 5 s of waiting where 15 s were planned; wasted 5 s" in page
+    assert (
+        "cancelled    1 during the delay, after 5 s of waiting where 15 s were planned; wasted"
+        in page
+    )
     assert "dropped      2 spans not kept, so not counted here" in page
     assert "time scale   0.5 of the planned delays" in page
     assert "lateness" not in page
