@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import islice, pairwise
+from itertools import compress, islice, pairwise
 from operator import attrgetter, sub
 
 from app.spans import Outcome, Span
@@ -205,17 +205,18 @@ class LevelFold:
     def _extend(
         self, arrivals: list[int], levels: list[int], ends: list[int], carried: int
     ) -> None:
-        level = self._level
-        places = [place for place, here in enumerate(levels) if here == level]
-        over = carried + 1 - level  # ends that had come at arrival 0, were it at the level
+        full = [level == self._level for level in levels]
+        over = carried + 1 - self._level  # ends that had come at arrival 0, were it at the level
+        last = len(full) - 1 - full[::-1].index(True)
+        first = full.index(True)
         # Nothing can arrive at the highest level without going beyond it: it lasts to the next end.
-        self._full_ns += sum([ends[over + place] for place in places])
-        self._full_ns -= sum([arrivals[place] for place in places])
+        self._full_ns += sum(compress(ends[over + first :], full[first:]))
+        self._full_ns -= sum(compress(arrivals, full))
         if len(self._lags) < SAMPLE:
+            places = compress(range(len(full)), full)
             lags = (arrivals[i] - ends[over + i - 1] for i in places if over + i > 0)
             self._lags += islice(lags, SAMPLE)
-            self._gaps += [b - a for a, b in pairwise(arrivals[places[0] : places[-1] + 1])]
-        last = places[-1]
+            self._gaps += [b - a for a, b in pairwise(arrivals[first : last + 1])]
         self._last, self._until_ns = self._seen + last, ends[over + last]
         self._held_until_ns = self._held(last, self._until_ns, arrivals, ends)
 
@@ -343,12 +344,12 @@ class HangUpFold:
         self._after_first = 0
         self._before: tuple[list[Span], list[int]] = ([], [])
 
-    def add(self, spans: list[Span], ends: list[int]) -> None:
-        """Take the next spans of the run, with the end of each."""
-        gone = Outcome.CLIENT_GONE
-        left = [(end, span) for span, end in zip(spans, ends, strict=True) if span.outcome is gone]
-        if left:
-            self._take(left, spans, ends)
+    def add(self, spans: list[Span], ends: list[int], *, any_left: bool) -> None:
+        """Take the next spans of the run, with the end of each; *any_left*: some clients left."""
+        if any_left:
+            gone = Outcome.CLIENT_GONE
+            pairs = zip(ends, spans, strict=True)
+            self._take([pair for pair in pairs if pair[1].outcome is gone], spans, ends)
         if self._first_ns != math.inf:
             self._after_first += sum(1 for span in spans if span.arrival_ns > self._first_ns)
         if self._recent:

@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
-from itertools import groupby, islice
-from operator import attrgetter
+from itertools import compress, count, groupby, islice, repeat
+from operator import attrgetter, lt, sub
 
 from app import timeouts
 from app.evidence import AgentFold, DurationFold, Evidence, HangUpFold, LevelFold, ReuseFold
-from app.retries import Policy, Retries, Retry, RetryFold
+from app.retries import Policy, Retries, Retry, RetryFold, failed
 from app.spans import SEQUENCE_BITS, Outcome, Span, span_name
 from app.timeouts import Timeout
 
@@ -221,6 +221,24 @@ def _ratio(part: int, whole: int) -> float | None:
 # --- the fold ------------------------------------------------------------------------------------
 
 
+class Batch:
+    """Some spans of one boot, in order of arrival, and what is asked of them most as columns."""
+
+    __slots__ = ("any_failed", "any_left", "arrivals", "ends", "outcomes", "replies", "spans")
+
+    def __init__(self, spans: list[Span], now_ns: int) -> None:
+        self.spans = spans
+        self.arrivals = [span.arrival_ns for span in spans]
+        self.ends = [now_ns if (end := span.end_ns) is None else end for span in spans]
+        if any(map(lt, self.ends, self.arrivals)):  # a clock was set
+            self.ends = list(map(max, self.ends, self.arrivals))
+        self.outcomes = [span.outcome for span in spans]
+        statuses = [span.status for span in spans]
+        self.replies = Counter(zip(self.outcomes, statuses, strict=True))
+        self.any_failed = any(failed(*reply) for reply in self.replies)
+        self.any_left = any(outcome is Outcome.CLIENT_GONE for outcome, _ in self.replies)
+
+
 class Fold:
     """
     The report of spans that come in lists, in ascending order of id: `add` them, then `report`.
@@ -240,19 +258,20 @@ class Fold:
 
     def add(self, spans: Iterable[Span]) -> None:
         """Take the next spans of the run."""
-        for batch in _batches(spans):
-            ends = _ends(batch, self._now_ns)
+        for some in _batches(spans):
+            batch = Batch(some, self._now_ns)
             self._tally.add(batch)
-            self._level.add(batch, ends)
-            self._waits.add(batch, ends)
-            self._connections.add(batch)
-            self._retries.add(batch, ends)
-            self._cancellations.add(batch, ends)
-            self._agents.add(batch)
-            self._hang_ups.add(batch, ends)
-            self._reuse.add(batch, ends)
-            self._durations.add(_completed_ns(batch, ends))
-            self._first += [span.id for span in batch[: EXAMPLES - len(self._first)]]
+            self._level.add(batch)
+            self._waits.add(some, batch.ends)
+            self._connections.add(some)
+            self._retries.add(some, batch.ends, any_failed=batch.any_failed)
+            self._agents.add(some)
+            self._reuse.add(some, batch.ends)
+            self._durations.add(_completed_ns(batch))
+            self._hang_ups.add(some, batch.ends, any_left=batch.any_left)
+            if batch.any_left:
+                self._cancellations.add(some, batch.ends)
+            self._first += [span.id for span in some[: EXAMPLES - len(self._first)]]
 
     def report(self, *, dropped: int = 0) -> Report:
         """What they say together; *dropped* is how many spans of the run were not kept."""
@@ -319,24 +338,11 @@ def _boot(span: Span) -> int:
     return span.id >> SEQUENCE_BITS
 
 
-def _ends(spans: list[Span], now_ns: int) -> list[int]:
-    """When each span ended, or now; never before its arrival."""
-    return [
-        end
-        if (end := now_ns if span.end_ns is None else span.end_ns) > span.arrival_ns
-        else span.arrival_ns
-        for span in spans
-    ]
-
-
-def _completed_ns(spans: list[Span], ends: list[int]) -> list[int]:
+def _completed_ns(batch: Batch) -> list[int]:
     """Arrival to end of those that were answered in full."""
+    durations = map(sub, batch.ends, batch.arrivals)
     completed = Outcome.COMPLETED
-    return [
-        end - span.arrival_ns
-        for span, end in zip(spans, ends, strict=True)
-        if span.outcome is completed
-    ]
+    return list(compress(durations, [outcome is completed for outcome in batch.outcomes]))
 
 
 class _Tally:
@@ -347,23 +353,20 @@ class _Tally:
         self._counts: Counter[tuple[Outcome, int | None]] = Counter()
         self._examples: dict[tuple[Outcome, int | None], list[int]] = {}
 
-    def add(self, spans: list[Span]) -> None:
-        self.requests += len(spans)
-        for reply, count in Counter(map(_reply, spans)).items():
+    def add(self, batch: Batch) -> None:
+        self.requests += len(batch.spans)
+        for reply, times in batch.replies.items():
             examples = self._examples.setdefault(reply, [])
             if len(examples) < EXAMPLES:
-                alike = (span.id for span in spans if _reply(span) == reply)
+                alike = (span.id for span in batch.spans if (span.outcome, span.status) == reply)
                 examples += islice(alike, EXAMPLES - len(examples))
-            self._counts[reply] += count
+            self._counts[reply] += times
 
     def replies(self) -> tuple[Reply, ...]:
         return tuple(
             Reply(outcome, status, count, tuple(self._examples[outcome, status]))
             for (outcome, status), count in self._counts.items()
         )
-
-
-_reply = attrgetter("outcome", "status")
 
 
 class _Level:
@@ -386,9 +389,11 @@ class _Level:
         self._boot = -1
         self._open: list[tuple[int, int, int]] = []  # arrival, end, id
         self._open_ends: list[int] = []  # of those, ascending
-        self._fresh: list[tuple[int, int, int]] = []  # not yet swept
+        self._arrivals: list[int] = []  # not yet swept, and their ends and ids
+        self._ends: list[int] = []
+        self._numbers: list[int] = []
         self._seen_ns = 0  # the last arrival
-        self._begun_ns = self._reach_ns = 0  # of the present stretch with something in flight
+        self._reach_ns = 0  # the last end of all that was swept
         self._steps = _Steps()
         self.evidence = LevelFold()
 
@@ -401,19 +406,19 @@ class _Level:
     def curve(self) -> Curve:
         return Curve(self._steps.step_ns, tuple(self._steps.levels))
 
-    def add(self, spans: list[Span], ends: list[int]) -> None:
-        arrivals = [span.arrival_ns for span in spans]
+    def add(self, batch: Batch) -> None:
+        arrivals, ends = batch.arrivals, batch.ends
         self.in_flight_ns += sum(ends) - sum(arrivals)
-        self._frame(spans, arrivals, ends)
-        if (boot := _boot(spans[0])) != self._boot:
+        self._frame(batch.spans, arrivals, ends)
+        if (boot := _boot(batch.spans[0])) != self._boot:
             self.drain()
-            self._boot, self._seen_ns = boot, arrivals[0]
-            self._begun_ns = self._reach_ns = arrivals[0]
-        numbers = [span.id for span in spans]
-        present = zip(arrivals, ends, numbers, strict=True)
-        self._fresh += [span for span in present if span[1] > span[0]]
+            self._boot, self._seen_ns, self._reach_ns = boot, arrivals[0], arrivals[0]
+        lasting = list(map(lt, arrivals, ends))
+        self._arrivals += compress(arrivals, lasting)
+        self._ends += compress(ends, lasting)
+        self._numbers += compress([span.id for span in batch.spans], lasting)
         # As many at once as are open, so that going through these stays cheap whatever the peak.
-        if len(self._fresh) > max(BATCH, len(self._open)):
+        if len(self._arrivals) > max(BATCH, len(self._open)):
             self._sweep()
 
     def drain(self) -> None:
@@ -423,8 +428,6 @@ class _Level:
             self._steps.add([], [], ends, since=self._seen_ns, until=ends[-1])
             self.evidence.over(ends)
         self._open, self._open_ends = [], []
-        self.active_ns += self._reach_ns - self._begun_ns
-        self._begun_ns = self._reach_ns
 
     def _frame(self, spans: list[Span], arrivals: list[int], ends: list[int]) -> None:
         first, last = min(arrivals), max(ends)
@@ -434,43 +437,51 @@ class _Level:
             self.last_ns, self.last_span = last, spans[ends.index(last)].id
 
     def _sweep(self) -> None:
-        lasting, self._fresh = self._fresh, []
-        if not lasting:
+        if not self._arrivals:
             return
-        present = self._open + lasting
+        arrivals, numbers = self._arrivals, self._numbers
         # The ends left open ascend already, so sorting is little more than merging.
-        ends = sorted(self._open_ends + [end for _, end, _ in lasting])
-        levels = self._levels(lasting, ends)
-        if (peak := max(levels)) > self.peak:
-            self.peak, self.peak_at_ns = peak, (at := lasting[levels.index(peak)][0])
-            there = (number for arrival, end, number in present if arrival <= at < end)
-            self.peak_spans = tuple(islice(there, EXAMPLES))
-        arrivals = [arrival for arrival, _, _ in lasting]
-        self.evidence.add(arrivals, levels, ends, [number for _, _, number in lasting])
+        ends = sorted(self._open_ends + self._ends)
+        fresh = zip(arrivals, self._ends, numbers, strict=True)
+        self._arrivals, self._ends, self._numbers = [], [], []
+        # Those that arrived, the one in question included, less those that are over.
+        over = map(bisect_right, repeat(ends), arrivals)
+        levels = list(map(sub, count(len(self._open) + 1), over))
+        self._count_active(arrivals, levels, ends)
         seen = max(arrivals[-1], self._seen_ns)
+        if max(levels) > self.peak:
+            present = [*self._open, *fresh]
+            self._rise(arrivals, levels, present)
+            self._open = [span for span in present if span[1] > seen]
+        else:
+            self._open = [span for span in self._open if span[1] > seen]
+            self._open += [span for span in fresh if span[1] > seen]
+        self.evidence.add(arrivals, levels, ends, numbers)
         self._steps.add(arrivals, levels, ends, since=self._seen_ns, until=seen)
         self._seen_ns = seen
-        self._open = [span for span in present if span[1] > seen]
-        over = bisect_right(ends, seen)
-        self.evidence.over(ends[:over])
-        self._open_ends = ends[over:]
+        ended = bisect_right(ends, seen)
+        self.evidence.over(ends[:ended])
+        self._open_ends = ends[ended:]
 
-    def _levels(self, lasting: list[tuple[int, int, int]], ends: list[int]) -> list[int]:
-        """How many were in flight at each arrival, itself included; adds to the active time."""
-        levels = []
-        ended = 0
-        begun_ns, reach_ns = self._begun_ns, self._reach_ns
-        for arrived, (arrival, end, _) in enumerate(lasting, len(self._open) + 1):
-            while ends[ended] <= arrival:
-                ended += 1
-            levels.append(arrived - ended)
-            if arrival > reach_ns:
-                self.active_ns += reach_ns - begun_ns
-                begun_ns = arrival
-            if end > reach_ns:  # noqa: PLR1730 (a call of `max` is slower than the whole test)
-                reach_ns = end
-        self._begun_ns, self._reach_ns = begun_ns, reach_ns
-        return levels
+    def _rise(
+        self, arrivals: list[int], levels: list[int], present: list[tuple[int, int, int]]
+    ) -> None:
+        """Note a higher peak: when, and who was there."""
+        self.peak = max(levels)
+        self.peak_at_ns = at = arrivals[levels.index(self.peak)]
+        there = (number for arrival, end, number in present if arrival <= at < end)
+        self.peak_spans = tuple(islice(there, EXAMPLES))
+
+    def _count_active(self, arrivals: list[int], levels: list[int], ends: list[int]) -> None:
+        """Add the time up to the last end, less the pauses before those that found nobody there."""
+        carried = len(ends) - len(arrivals)
+        alone = [place for place, level in enumerate(levels) if level == 1]
+        for place in alone:
+            over = carried + place
+            self.active_ns -= arrivals[place] - (ends[over - 1] if over else self._reach_ns)
+        reach_ns = max(self._reach_ns, ends[-1])
+        self.active_ns += reach_ns - self._reach_ns
+        self._reach_ns = reach_ns
 
 
 class _Steps:

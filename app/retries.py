@@ -165,12 +165,15 @@ class RetryFold:
         self._doubled = self._lost_ns = 0
         self._duplicates: list[Duplicate] = []
 
-    def add(self, spans: list[Span], ends: list[int]) -> None:
+    def add(self, spans: list[Span], ends: list[int], *, any_failed: bool) -> None:
         """Take the next spans of the run, with the end of each."""
-        for span, end in zip(spans, ends, strict=True):
-            if span.key is not None:
-                self._keyed(span, end, span.key)
-            elif self._targets or failed(span):
+        keys = [span.key for span in spans]
+        if keys.count(None) == len(keys) and not (any_failed or self._targets):
+            return
+        for span, end, key in zip(spans, ends, keys, strict=True):
+            if key is not None:
+                self._keyed(span, end, key)
+            elif self._targets or _failed(span):
                 self._keyless(span, end)
 
     def _keyed(self, span: Span, end_ns: int, key: str) -> None:
@@ -185,7 +188,7 @@ class RetryFold:
         target = span.method, span.target
         attempts = self._targets.get(target)
         if attempts is None:
-            if target not in self._targets and failed(span) and len(self._targets) < MOST_TARGETS:
+            if target not in self._targets and _failed(span) and len(self._targets) < MOST_TARGETS:
                 self._targets[target] = _Attempts(span, end_ns)
         elif attempts.end_ns > span.arrival_ns:
             self._targets[target] = None
@@ -193,7 +196,7 @@ class RetryFold:
             if attempts.count == 1:
                 self._retried_targets.append((" ".join(target), attempts))
             self._again(attempts, span, end_ns, guessed=True)
-            if not failed(span):
+            if not _failed(span):
                 del self._targets[target]
 
     def _again(self, attempts: _Attempts, span: Span, end_ns: int, *, guessed: bool) -> None:
@@ -202,7 +205,7 @@ class RetryFold:
             attempts.gaps_ns = array("q")
         if len(attempts.gaps_ns) < MOST_GAPS:
             attempts.gaps_ns.append(gap_ns)
-        if failed(before := attempts.newest):
+        if _failed(before := attempts.newest):
             asked_ns = before.retry_after_ns or None  # to wait no time is to be asked nothing
             self._judge(Retry(span.id, attempts.count, gap_ns, attempts.end_ns, asked_ns, guessed))
         attempts.newest, attempts.end_ns = span, end_ns
@@ -261,11 +264,15 @@ class RetryFold:
         )
 
 
-def failed(span: Span) -> bool:
+def failed(outcome: Outcome, status: int | None) -> bool:
     """Whether a client has reason to send it again: no reply, half a one, or a passing refusal."""
-    if span.outcome is Outcome.COMPLETED or span.outcome is Outcome.REJECTED:
-        return span.status in PASSING
-    return span.outcome is not Outcome.IN_FLIGHT
+    if outcome is Outcome.COMPLETED or outcome is Outcome.REJECTED:
+        return status in PASSING
+    return outcome is not Outcome.IN_FLIGHT
+
+
+def _failed(span: Span) -> bool:
+    return failed(span.outcome, span.status)
 
 
 # --- the policy ----------------------------------------------------------------------------------

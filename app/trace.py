@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterable, Iterator
 
 from app.lanes import Lanes
-from app.spans import Span, record
+from app.spans import Span
 from app.words import MICROSECOND, printable
 
 PROCESS = 1
 LONGEST_NAME = 80
+TOLD = ("status", "fault", "key", "attempt", "delay_ns", "in_flight", "connection", "ended_by")
 
 Event = dict[str, object]
 
@@ -48,9 +49,11 @@ class Trace:
         if thread > known:
             yield _metadata("thread_name", thread, f"slot {thread}")
         name = printable(f"{span.method} {span.target}", LONGEST_NAME)
-        yield self._event(name, thread, span.arrival_ns, end_ns) | {"args": record(span)}
-        for phase, begun_ns, over_ns in _phases(span, end_ns):
-            yield self._event(phase, thread, begun_ns, over_ns)
+        yield self._event(name, thread, span.arrival_ns, end_ns) | {"args": _told(span)}
+        phases = list(_phases(span, end_ns))
+        if len(phases) > 1:  # a single one is as long as the request
+            for phase, begun_ns, over_ns in phases:
+                yield self._event(phase, thread, begun_ns, over_ns)
 
     def _event(self, name: str, thread: int, begun_ns: int, over_ns: int) -> Event:
         return {
@@ -66,6 +69,13 @@ class Trace:
 
 def _metadata(name: str, thread: int, value: str) -> Event:
     return {"name": name, "ph": "M", "pid": PROCESS, "tid": thread, "args": {"name": value}}
+
+
+def _told(span: Span) -> dict[str, object]:
+    """What a viewer shows of a request that was chosen."""
+    return {"span": span.name, "outcome": span.outcome.value} | {
+        name: value for name in TOLD if (value := getattr(span, name)) is not None
+    }
 
 
 def _phases(span: Span, end_ns: int) -> Iterator[tuple[str, int, int]]:
