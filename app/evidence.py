@@ -8,7 +8,7 @@ where a sample says as much as all, sums else. Lengths are whole nanoseconds.
 import math
 import statistics
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -458,8 +458,3 @@ class ReuseFold:
     def reuse(self) -> Reuse:
         """How many chances there were, and how many were taken."""
         return Reuse(self._chances, self._taken, tuple(self._opened))
-
-
-def within(ordered: Sequence[int], low: int, high: int) -> int:
-    """How many of ascending values are between two, both included."""
-    return bisect_right(ordered, high) - bisect_left(ordered, low)

@@ -115,6 +115,26 @@ def test_too_many_at_once_are_an_area_by_outcome(count: int) -> None:
     assert [] == of_class(picture, "wait")
 
 
+def test_short_requests_are_in_the_area_too() -> None:
+    """Those that begin and end within a column, and a run that brings no sums of its own."""
+    rng = Random(1)
+    requests = fan_out(rng, count=300, delay=lambda: 0.0001) + [Request(0, 60), Request(1, 2)] * 125
+
+    picture = drawn(read(spans_of(requests)))
+
+    assert 1 == len(of_class(picture, "area"))
+
+
+def test_reply_that_takes_its_time_is_drawn_as_such() -> None:
+    """From the first byte on, in full colour."""
+    slow = Request(0, 4, {"first_byte_ns": BEGIN + 10**9})
+
+    picture = drawn(read(spans_of([slow])))
+
+    [body] = of_class(picture, "body")
+    assert svg.PLOT * 3 / 4 == pytest.approx(float(body.attrib["width"]), abs=0.2)
+
+
 def test_area_of_what_is_drawn_is_the_time_in_flight() -> None:
     """The mean in flight of each column, times its length, is all there was."""
     rng = Random(1)
