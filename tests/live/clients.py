@@ -104,7 +104,7 @@ async def _blocked_loop(aio: str) -> None:
             if url.endswith("0"):
                 time.sleep(0.3)  # noqa: ASYNC251  # what must not be done, is done
 
-        await _bounded(ask, _urls(aio, 60, "50-250ms"), 12)
+        await _bounded(ask, _urls(aio, 80, "50-250ms"), 12)
 
 
 async def _httpx_limits(aio: str) -> None:
