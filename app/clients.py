@@ -44,8 +44,8 @@ CLIENTS = (
         limit=100,
         setting="Limits(max_connections=100)",
         timeout_s=5,
-        session="one Client or AsyncClient, keep fewer requests in flight than max_connections (at it, "
-        "httpx opens a connection for nearly every request),",
+        session="one Client or AsyncClient, keep fewer requests in flight than max_connections (at "
+        "it, httpx opens a connection for nearly every request),",
     ),
     Client(
         name="niquests",

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
-from itertools import compress, count, groupby, islice, repeat
+from itertools import compress, groupby, islice
 from operator import attrgetter, lt, sub
 
 from app import timeouts
@@ -224,7 +224,16 @@ def _ratio(part: int, whole: int) -> float | None:
 class Batch:
     """Some spans of one boot, in order of arrival, and what is asked of them most as columns."""
 
-    __slots__ = ("any_failed", "any_left", "arrivals", "ends", "outcomes", "replies", "spans")
+    __slots__ = (
+        "any_failed",
+        "any_left",
+        "arrivals",
+        "durations",
+        "ends",
+        "outcomes",
+        "replies",
+        "spans",
+    )
 
     def __init__(self, spans: list[Span], now_ns: int) -> None:
         self.spans = spans
@@ -232,6 +241,7 @@ class Batch:
         self.ends = [now_ns if (end := span.end_ns) is None else end for span in spans]
         if any(map(lt, self.ends, self.arrivals)):  # a clock was set
             self.ends = list(map(max, self.ends, self.arrivals))
+        self.durations = list(map(sub, self.ends, self.arrivals))
         self.outcomes = [span.outcome for span in spans]
         statuses = [span.status for span in spans]
         self.replies = Counter(zip(self.outcomes, statuses, strict=True))
@@ -340,9 +350,8 @@ def _boot(span: Span) -> int:
 
 def _completed_ns(batch: Batch) -> list[int]:
     """Arrival to end of those that were answered in full."""
-    durations = map(sub, batch.ends, batch.arrivals)
     completed = Outcome.COMPLETED
-    return list(compress(durations, [outcome is completed for outcome in batch.outcomes]))
+    return list(compress(batch.durations, [outcome is completed for outcome in batch.outcomes]))
 
 
 class _Tally:
@@ -408,15 +417,15 @@ class _Level:
 
     def add(self, batch: Batch) -> None:
         arrivals, ends = batch.arrivals, batch.ends
-        self.in_flight_ns += sum(ends) - sum(arrivals)
+        self.in_flight_ns += sum(batch.durations)
         self._frame(batch.spans, arrivals, ends)
         if (boot := _boot(batch.spans[0])) != self._boot:
             self.drain()
             self._boot, self._seen_ns, self._reach_ns = boot, arrivals[0], arrivals[0]
-        lasting = list(map(lt, arrivals, ends))
-        self._arrivals += compress(arrivals, lasting)
-        self._ends += compress(ends, lasting)
-        self._numbers += compress([span.id for span in batch.spans], lasting)
+        # Those of no length are never in flight.
+        self._arrivals += compress(arrivals, batch.durations)
+        self._ends += compress(ends, batch.durations)
+        self._numbers += compress([span.id for span in batch.spans], batch.durations)
         # As many at once as are open, so that going through these stays cheap whatever the peak.
         if len(self._arrivals) > max(BATCH, len(self._open)):
             self._sweep()
@@ -444,9 +453,7 @@ class _Level:
         ends = sorted(self._open_ends + self._ends)
         fresh = zip(arrivals, self._ends, numbers, strict=True)
         self._arrivals, self._ends, self._numbers = [], [], []
-        # Those that arrived, the one in question included, less those that are over.
-        over = map(bisect_right, repeat(ends), arrivals)
-        levels = list(map(sub, count(len(self._open) + 1), over))
+        levels = _levels(arrivals, ends)
         self._count_active(arrivals, levels, ends)
         seen = max(arrivals[-1], self._seen_ns)
         if max(levels) > self.peak:
@@ -482,6 +489,17 @@ class _Level:
         reach_ns = max(self._reach_ns, ends[-1])
         self.active_ns += reach_ns - self._reach_ns
         self._reach_ns = reach_ns
+
+
+def _levels(arrivals: list[int], ends: list[int]) -> list[int]:
+    """How many were in flight at each arrival, itself included, of those whose *ends* ascend."""
+    levels = []
+    over = 0
+    for arrived, arrival in enumerate(arrivals, len(ends) - len(arrivals) + 1):
+        while ends[over] <= arrival:
+            over += 1
+        levels.append(arrived - over)
+    return levels
 
 
 class _Steps:
