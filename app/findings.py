@@ -660,7 +660,10 @@ def duplicate_in_flight(report: Report) -> Finding | None:
 
 def _refused(report: Report) -> bool:
     """Whether the server held the client back."""
-    return any(report.statuses.get(status) for status in SERVERS_REFUSALS)
+    return any(
+        reply.outcome is Outcome.REJECTED and reply.status in SERVERS_REFUSALS
+        for reply in report.replies
+    )
 
 
 def _failures(report: Report) -> float:

@@ -34,6 +34,7 @@ from app.runs import Run
 from app.spans import Span, record
 
 SPANS_SHOWN = 200  # in a page's table and a text timeline; exports have them all
+PIECE = 200  # spans of an export written at a time: some 5 ms in which nobody else is served
 RUNS_SHOWN = 200  # in the page; the JSON has them all
 LARGEST_BODY = 64 * 1024  # of a control page, which reads but a name or a token
 MESSAGES_APART_S = 0.1  # at most ten a second
@@ -150,7 +151,7 @@ async def show_run(request: web.Request) -> web.StreamResponse:
     if suffix == ".har":
         return await _export(request, run, exports.HAR)
     if suffix == ".svg":
-        return _svg_reply(svg.drawing([await _panel(request, run.name)]))
+        return await _svg_reply([await _panel(request, run.name)])
     position = request.app[keys.FEED].here
     read = await _read(request, run.name)
     if suffix == ".txt":
@@ -184,7 +185,9 @@ def _split(segment: str) -> tuple[str, str]:
     return segment, ""
 
 
-def _svg_reply(picture: str) -> web.Response:
+async def _svg_reply(panels: list[svg.Panel]) -> web.Response:
+    """Thousands of bars take a while, in which others are to be served: hence the thread."""
+    picture = await asyncio.to_thread(svg.drawing, panels)
     return text_reply(picture, content_type="image/svg+xml")
 
 
@@ -206,7 +209,7 @@ async def compare_runs(request: web.Request) -> web.StreamResponse:
         request.app[keys.RUNS].expect(name).name for name in (request.match_info["run"], other)
     ]
     if suffix == ".svg":
-        return _svg_reply(svg.drawing([await _panel(request, name) for name in names]))
+        return await _svg_reply([await _panel(request, name) for name in names])
     before, after = [await _read(request, name) for name in names]
     if suffix == ".json":
         return json_reply(compare.document(before, after))
@@ -281,7 +284,9 @@ async def _export(request: web.Request, run: Run, export: Export) -> web.StreamR
     writer = export.writer(str(request.url.origin()), request.app[keys.CLOCK].now())
     await response.write(writer.head.encode())
     async for batch in _spans(request.app, run.name):
-        await response.write(writer.lines(batch).encode())
+        for start in range(0, len(batch), PIECE):
+            await response.write(writer.lines(batch[start : start + PIECE]).encode())
+            await asyncio.sleep(0)  # others are due; writing alone may not wait for anything
     await response.write(writer.tail.encode())
     await response.write_eof()
     return response

@@ -211,6 +211,18 @@ def test_other_limits_are_noted(agent: str | None, limit: int, words: str) -> No
     assert (NOTE, True) == (found.severity, words in found.sentence)
 
 
+def test_error_statuses_on_purpose_do_not_hide_a_default() -> None:
+    """They end a request like any other; only a refusal holds a client back."""
+    requests = limited(Random(1), count=600, limit=100, delay=constant(0.3))
+    for request in requests[::10]:
+        request.changes = {"status": 503}
+
+    found = of(told("Python/3.11 aiohttp/3.14.5", requests), "concurrency_plateau")
+
+    assert found is not None
+    assert WARN is found.severity
+
+
 def _refused(rng: Random) -> list[Request]:
     requests = limited(rng, count=600, limit=100, delay=uniform(rng, 0.1, 0.5))
     refused = {"status": 503, "outcome": Outcome.REJECTED}
