@@ -113,11 +113,21 @@ def serve(environ: Mapping[str, str], /, *, print_config: bool, **flags: object)
 CHECK = "Such as 'peak=..10&cancelled=0'; exits with 1 when it does not hold. Repeatable."
 
 
+URL = "The server; else DAWDLE_URL, else port 3000 here."
+
+
 @dawdle.command(name="report", short_help="Show what a client did.")
 @click.argument("run", default="latest")
-@click.option("--url", metavar="URL", help="The server; else DAWDLE_URL, else port 3000 here.")
+@click.option("--url", metavar="URL", help=URL)
 @click.option("--check", "checks", metavar="CHECKS", multiple=True, help=CHECK)
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@click.option(
+    "--format",
+    "written",
+    type=click.Choice(["text", "json", "svg", "har", "trace"]),
+    help="How to write it [default: text].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
+@click.option("--watch", is_flag=True, help="Print it anew as it changes, until interrupted.")
 @click.pass_obj
 def show_report(
     environ: Mapping[str, str],
@@ -126,13 +136,41 @@ def show_report(
     run: str,
     url: str | None,
     checks: tuple[str, ...],
+    written: str | None,
     as_json: bool,
+    watch: bool,
 ) -> int:
     """Print the report and timeline of RUN, by default the run with the newest arrival."""
-    from app import runner
+    from app import runner, viewer
 
-    question = runner.Question(run, url, runner.read_checks(checks), as_json)
-    return runner.report(question, environ)
+    if as_json and written not in (None, "json"):
+        raise click.UsageError(f"--json and --format {written} exclude each other")
+    written = written or ("json" if as_json else "text")
+    if watch and (checks or written != "text"):
+        raise click.UsageError("--watch has no end to judge and is for text: leave the others out")
+    question = viewer.Question(run, url, runner.read_checks(checks), written, watch)
+    return viewer.report(question, environ)
+
+
+@dawdle.command(name="compare", short_help="Set two runs side by side.")
+@click.argument("run_a")
+@click.argument("run_b")
+@click.option("--url", metavar="URL", help=URL)
+@click.option(
+    "--format",
+    "written",
+    type=click.Choice(["text", "json", "svg"]),
+    default="text",
+    help="How to write it [default: text].",
+)
+@click.pass_obj
+def compare(
+    environ: Mapping[str, str], /, *, run_a: str, run_b: str, url: str | None, written: str
+) -> int:
+    """Print what changed from RUN_A to RUN_B: figures, findings, and both on one time axis."""
+    from app import viewer
+
+    return viewer.compare((run_a, run_b), url, written, environ)
 
 
 RUN = """\
@@ -158,6 +196,7 @@ Example:
 @click.option("--url", metavar="URL", help="Use this server instead of starting one.")
 @click.option("--profile", metavar="NAME", help="The knobs of requests that choose none.")
 @click.option("--time-scale", metavar="NUMBER", help="Multiplies every delay, such as 0.01.")
+@click.option("--junit", metavar="FILE", help="Write checks and findings there as JUnit XML.")
 @click.pass_obj
 def run(
     environ: Mapping[str, str],
@@ -169,6 +208,7 @@ def run(
     url: str | None,
     profile: str | None,
     time_scale: str | None,
+    junit: str | None,
 ) -> int:
     """Hand over to the runner, which has the rules."""
     from app import runner
@@ -177,7 +217,8 @@ def run(
     given = {setting: value for setting, value in flags.items() if value is not None}
     if url is not None and given:
         raise click.UsageError("--profile and --time-scale are for a server that is started here")
-    job = runner.Job(command, runner.read_checks(checks), name, url, given)
+    path = None if junit is None else Path(junit)
+    job = runner.Job(command, runner.read_checks(checks), name, url, given, path)
     return runner.run(job, environ)
 
 

@@ -25,6 +25,7 @@ from app import (
     cli,
     errors,
     feed,
+    findings,
     grammar,
     journal,
     lane,
@@ -294,8 +295,8 @@ def drawn(file: str, source: str, command: str, folder: Path) -> str:
 
 def shape(picture: str) -> list[str]:
     """A picture without what differs each time: figures, lengths of bars, line breaks."""
-    summary, figures, bars = picture.split("\n\n")
-    lines = [summary, figures.replace("\n", " "), *bars.splitlines()]
+    summary, *told, bars = picture.split("\n\n")
+    lines = [summary, *(each.replace("\n", " ") for each in told), *bars.splitlines()]
     return [masked(line) for line in lines]
 
 
@@ -480,7 +481,11 @@ def test_every_check_is_in_the_reference() -> None:
         grammar.duration: "duration",
     }
     expected = {f"`{name}`": kinds[reader] for name, reader in checks.READERS.items()}
-    expected |= {"`status.NNN`": "integer", "`wait`": "duration, no bound"}
+    expected |= {
+        "`findings`": "`none`, `..note` or `..warn`",
+        "`status.NNN`": "integer",
+        "`wait`": "duration, no bound",
+    }
 
     assert {f"`{name}`" for name in checks.NAMES} == set(expected)
     assert expected == {row[0]: row[1] for row in table(REFERENCE, "## Checks")}
@@ -498,30 +503,32 @@ def members(document: dict[str, Any], path: str = "") -> Iterator[str]:
             yield from members(value[0], f"{here}[].")
 
 
-def left_and_tried_again() -> list[Span]:
-    """Two attempts of one key, whose client left both times."""
-    return [
-        Span(
+def left_and_tried_again() -> Iterator[Span]:
+    """Keys tried three times, too early for their Retry-After, or twice at once; clients left."""
+    second = 10**9
+    attempts = [(key, at) for key in "abc" for at in (0, 2 * second, 5 * second)]
+    attempts += [("early", 0), ("early", 2 * second), ("twice", 0), ("twice", second // 2)]
+    for number, (key, at) in enumerate(sorted(attempts, key=lambda one: one[1]), 1):
+        yield Span(
             id=span_id(1, number),
             run="a",
             kind=Kind.HTTP,
             method="GET",
             target="/aio",
-            arrival_ns=number * 1_000,
-            key="k",
-            attempt=number,
-            end_ns=number * 1_000 + 500,
+            arrival_ns=at,
+            key=key,
+            end_ns=at + second,
             outcome=Outcome.CLIENT_GONE,
+            retry_after_ns=9 * second if key == "early" else None,
         )
-        for number in (1, 2)
-    ]
 
 
 async def test_every_member_of_a_report_is_in_the_reference(
     aiohttp_client: AiohttpClient, settings: Settings
 ) -> None:
     """Those of a run in which everything happens, and those that HTTP adds."""
-    full = report.document(report.build(left_and_tried_again(), run="a", now_ns=9_000))
+    built = report.build(left_and_tried_again(), run="a", now_ns=9 * 10**9)
+    full = report.document(built) | {"findings": findings.document(findings.findings(built))}
     client = await aiohttp_client(server_module.create_app(settings))
     await client.post("/runs")
 

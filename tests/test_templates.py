@@ -13,6 +13,7 @@ import pytest
 
 from app import assets, bars, formats, report, site
 from app.errors import TABLE, Problem
+from app.findings import Finding, Severity
 from app.plan import KNOBS
 from app.spans import Kind, Outcome, Span, span_id
 from app.titles import options
@@ -84,11 +85,20 @@ def end(span: Span, outcome: Outcome, status: int) -> None:
         span.status = status
 
 
+def found(text: str) -> tuple[Finding, ...]:
+    """A warning about what a client called *text*, and a note."""
+    return (
+        Finding("duplicate_in_flight", Severity.WARN, f"Key {text} was sent again.", "Cancel it."),
+        Finding("unbounded", Severity.NOTE, "All 5 were in flight at once.", "Count them."),
+    )
+
+
 def run_context(spans: list[Span], *, shown: int = 200, run: str = "ci-1") -> dict[str, Any]:
     built = report.build(spans, run=run, now_ns=NOW + 9 * SECOND)
     base = f"{ORIGIN}/runs/{run}"
     return {
         "report": built,
+        "findings": found(run) if spans else (),
         "headline": formats.headline(built),
         "chart": bars.chart(built, spans[:shown]),
         "urls": {
@@ -98,6 +108,9 @@ def run_context(spans: list[Span], *, shown: int = 200, run: str = "ci-1") -> di
             "events": f"{base}/events",
             "check": f"{base}/check",
             "timeline": f"{base}.txt",
+            "svg": f"{base}.svg",
+            "har": f"{base}.har",
+            "trace": f"{base}/trace.json",
         },
     }
 

@@ -13,12 +13,12 @@ from contextlib import AbstractAsyncContextManager, suppress
 from random import Random
 
 from app.errors import Fatal, Problem
-from app.timeline import plural
 from app.titles import options
 from app.titles.errand import Errand, Wish, prepare
 from app.titles.inputs import STANDARD_INPUT
 from app.titles.job import Job
 from app.titles.jobs import Jobs, open_jobs
+from app.words import plural
 
 FAILED = 1  # exit status with --strict when a page failed
 INTERRUPTED = 128 + signal.SIGINT

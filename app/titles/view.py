@@ -9,10 +9,10 @@ from app.clock import SECOND_NS, iso_text
 from app.errors import BadValue
 from app.formats import Headline, count_text, length_text
 from app.grammar import integer, pairs, quoted
-from app.timeline import plural
 from app.titles import options
 from app.titles.job import Job, Page, Sort, State
 from app.titles.results import Code, record
+from app.words import plural
 
 SHOWN = 100  # results in a page, unless asked otherwise
 MOST_SHOWN = 1_000
