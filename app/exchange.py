@@ -351,7 +351,7 @@ class Exchange:
         span, plan = self.span, self.plan
         now_ns = self._desk.clock.now()
         span.status = plan.status
-        span.fault = plan.fault
+        span.fault = plan.purpose
         keep_alive = self._may_keep_alive()
         head = reply.head(span, plan, len(content), keep_alive=keep_alive, now_ns=now_ns)
         self._write(head, payload)

@@ -85,7 +85,7 @@ def _scene(span: Span, now_ns: int, *, keep_alive: bool) -> Scene:
 def _planned_frame(plan: Plan, length: int, scene: Scene) -> tuple[bytes, bytes]:
     _, time_scale, *_ = scene
     scaled_ns = round(plan.delay_ns * time_scale)
-    fault = f"X-Dawdle-Fault: {plan.fault}\r\n" if plan.fault else ""
+    fault = f"X-Dawdle-Fault: {plan.purpose}\r\n" if plan.purpose else ""
     timing = f"Server-Timing: delay;dur={decimal_text(scaled_ns, MILLISECOND_NS)}\r\n"
     return _frame(plan.status, f"{_content_lines(plan.status, length)}{timing}{fault}", scene)
 

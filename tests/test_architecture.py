@@ -20,13 +20,15 @@ ALLOWED: dict[str, set[str]] = {
     "assets": set(),
     "pacing": set(),
     "spans": set(),
-    "gate": set(),
+    "turnstile": set(),
+    "gate": {"turnstile"},
     "connections": set(),
     # text -> values, values -> meaning: pure
     "grammar": {"errors"},
     "delays": {"errors", "grammar"},
+    "faults": {"errors", "grammar"},
     "profiles": {"errors", "grammar"},
-    "plan": {"errors", "grammar", "delays"},
+    "plan": {"errors", "grammar", "delays", "faults"},
     "retries": {"spans"},
     "report": {"spans", "retries"},
     "checks": {"errors", "grammar", "spans", "report"},
@@ -77,7 +79,10 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
 }  # fmt: skip
 
-SYNCHRONOUS = ("gate", "runs", "recorder", "plan", "reply", "pacing", "exchange", "spans")
+SYNCHRONOUS = (
+    "turnstile", "gate", "runs", "recorder", "faults", "plan", "reply", "pacing", "exchange",
+    "spans",
+)  # fmt: skip
 KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "web", "server"}
 KNOWS_TIME = {"clock"}
 WRITES_TIME = {"formats", "logs"}
