@@ -23,6 +23,9 @@ TABLE: dict[str, tuple[HTTPStatus, str]] = {
     "foreign-origin": (HTTPStatus.FORBIDDEN, "Another site may not do this"),
     "body-too-large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request body is too large"),
     "too-many-waiting": (HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests are waiting"),
+    "rate-exceeded": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests, on purpose"),
+    "queue-full": (HTTPStatus.SERVICE_UNAVAILABLE, "The queue is full, on purpose"),
+    "barrier-timeout": (HTTPStatus.GATEWAY_TIMEOUT, "Too few came to the barrier"),
     "too-many-viewers": (HTTPStatus.SERVICE_UNAVAILABLE, "Too many viewers are watching"),
     "run-deleted": (HTTPStatus.SERVICE_UNAVAILABLE, "The run was deleted"),
     "shutting-down": (HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping"),
@@ -38,11 +41,13 @@ class Problem(Exception):
     Something we answer with a 4xx or 5xx: a row of `TABLE` and what happened this time.
 
     *detail* is one sentence: value, rule, remedy. *parameter* names the knob or field at fault.
+    *retry_after_ns* is how long it makes sense to stay away, where that is known.
     """
 
     code: str
     detail: str
     parameter: str | None = None
+    retry_after_ns: int | None = None
 
     @property
     def status(self) -> HTTPStatus:

@@ -130,6 +130,9 @@ class Rate:
     count: int
     period_ns: int
 
+    def __str__(self) -> str:
+        return f"{self.count}/{'s' if self.period_ns == NANOSECONDS['s'] else 'm'}"
+
 
 def rate(text: str) -> Rate:
     """A whole number a second or a minute: `10/s`, `100/m`."""

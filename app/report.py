@@ -17,6 +17,7 @@ from heapq import heappush, heappushpop
 from itertools import groupby, islice
 from operator import attrgetter
 
+from app.effects import EffectFold, Effects, Held
 from app.retries import Policy, Retries, RetryFold
 from app.spans import SEQUENCE_BITS, Outcome, Span, span_name
 
@@ -138,6 +139,7 @@ class Report:
     lateness: Lateness
     retries: Retries
     cancellations: Cancellations
+    effects: Effects
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
@@ -223,6 +225,7 @@ class Fold:
         self._tally, self._level = _Tally(), _Level()
         self._waits, self._retries = _Waits(), RetryFold(EXAMPLES)
         self._connections, self._cancellations = _Connections(), _Cancellations()
+        self._effects = EffectFold()
 
     def add(self, spans: Iterable[Span]) -> None:
         """Take the next spans of the run."""
@@ -234,6 +237,7 @@ class Fold:
             self._connections.add(batch)
             self._retries.add(batch, ends)
             self._cancellations.add(batch, ends)
+            self._effects.add(batch)
 
     def report(self, *, dropped: int = 0) -> Report:
         """What they say together; *dropped* is how many spans of the run were not kept."""
@@ -263,6 +267,7 @@ class Fold:
             lateness=waits.lateness(),
             retries=self._retries.summary(),
             cancellations=self._cancellations.summary(),
+            effects=self._effects.summary(),
         )
 
 
@@ -651,6 +656,10 @@ def document(report: Report) -> dict[str, object]:
         },
         "retries": _retries_document(report.retries),
         "cancellations": _cancellations_document(report.cancellations),
+        "faults": report.effects.faults,
+        "rejections": report.effects.rejections,
+        "queue": _held_document(report.effects.queue),
+        "barrier": _held_document(report.effects.barrier),
     }
 
 
@@ -719,6 +728,14 @@ def _cancellations_document(cancellations: Cancellations) -> dict[str, object]:
             }
             for one in cancellations.shown
         ],
+    }
+
+
+def _held_document(held: Held) -> dict[str, object]:
+    return {
+        "spans": held.spans,
+        "total": _seconds(held.total_ns),
+        "longest": _seconds(held.longest_ns),
     }
 
 

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from app.effects import Effects, Held
 from app.grammar import decimal_text
 from app.report import Curve, Report
 from app.retries import KeyRetries, Policy, PolicyName
@@ -124,6 +125,7 @@ def _figures(report: Report, spans: Sequence[Span]) -> Iterator[tuple[str, str]]
         )
     if report.cancellations.count:
         yield "cancelled", _cancelled(report)
+    yield from _effects(report.effects)
     if report.retries.count:
         yield "retries", _retries(report)
     if report.dropped:
@@ -147,6 +149,24 @@ def _cancelled(report: Report) -> str:
     return (
         f"{cancelled.count:,} after {length(cancelled.waited_ns)} of waiting where "
         f"{length(cancelled.planned_ns)} were planned; wasted {length(cancelled.wasted_ns)}"
+    )
+
+
+def _effects(effects: Effects) -> Iterator[tuple[str, str]]:
+    """What faults and limits did, as far as they did."""
+    for name, counts in (("on purpose", effects.faults), ("refused", effects.rejections)):
+        if counts:
+            yield name, ", ".join(f"{each} {TIMES}{count:,}" for each, count in counts.items())
+    if effects.queue.spans:
+        yield "queued", _held(effects.queue)
+    if effects.barrier.spans:
+        yield "at barrier", _held(effects.barrier)
+
+
+def _held(held: Held) -> str:
+    return (
+        f"{plural(held.spans, 'request')} for {length(held.total_ns)}, "
+        f"at most {length(held.longest_ns)}"
     )
 
 

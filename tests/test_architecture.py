@@ -30,9 +30,10 @@ ALLOWED: dict[str, set[str]] = {
     "profiles": {"errors", "grammar"},
     "plan": {"errors", "grammar", "delays", "faults"},
     "retries": {"spans"},
-    "report": {"spans", "retries"},
+    "effects": {"spans"},
+    "report": {"spans", "retries", "effects"},
     "checks": {"errors", "grammar", "spans", "report"},
-    "timeline": {"grammar", "spans", "report", "retries"},
+    "timeline": {"grammar", "spans", "report", "retries", "effects"},
     "formats": {"spans", "report", "timeline"},
     "bars": {"grammar", "spans", "report", "timeline"},
     "exports": {"spans"},
@@ -40,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "reply": {"clock", "grammar", "spans", "plan"},
     "settings": {"errors", "grammar"},
     # what happens to a request: synchronous, and knows no web framework
+    "passage": {"errors", "clock", "grammar", "delays", "plan", "spans", "turnstile"},
     "runs": {"errors", "grammar", "gate"},
     "recorder": {"clock", "spans", "runs"},
     "feed": {"errors", "spans"},
@@ -80,8 +82,8 @@ ALLOWED: dict[str, set[str]] = {
 }  # fmt: skip
 
 SYNCHRONOUS = (
-    "turnstile", "gate", "runs", "recorder", "faults", "plan", "reply", "pacing", "exchange",
-    "spans",
+    "turnstile", "passage", "gate", "runs", "recorder", "faults", "plan", "reply", "pacing",
+    "exchange", "spans",
 )  # fmt: skip
 KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "web", "server"}
 KNOWS_TIME = {"clock"}

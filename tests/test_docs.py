@@ -460,9 +460,10 @@ def test_every_check_is_in_the_reference() -> None:
 
 def members(document: dict[str, Any], path: str = "") -> Iterator[str]:
     """The members of a report by their paths; those whose names are figures are one."""
+    named = ("figures", "outcomes", "statuses", "faults", "rejections", "urls")
     for name, value in document.items():
         here = f"{path}{name}"
-        if isinstance(value, dict) and name not in ("figures", "outcomes", "statuses", "urls"):
+        if isinstance(value, dict) and name not in named:
             yield from members(value, f"{here}.")
             continue
         yield here
