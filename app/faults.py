@@ -47,6 +47,8 @@ OF_BODIES = frozenset(
         Fault.STALL,
     }
 )
+# These never end by themselves.
+SILENT = frozenset({Fault.STALL, Fault.HANG})
 # A stream of bytes without any frame, such as an echo's, can only meet these.
 OF_STREAMS = (Fault.RESET, Fault.EMPTY, Fault.GARBAGE, Fault.HANG)
 
@@ -58,6 +60,7 @@ GARBAGE = bytes(range(0xE0, 0xFE)) + b"\r\n"
 class Ending(enum.Enum):
     """What becomes of the connection after the bytes."""
 
+    KEEP = enum.auto()  # as the request wants it
     FIN = enum.auto()
     RST = enum.auto()
     SILENCE = enum.auto()  # until the client leaves, or for as long as we bear it; then RST
@@ -66,16 +69,17 @@ class Ending(enum.Enum):
 # --- on the wire ---------------------------------------------------------------------------------
 
 
-class Broken(NamedTuple):
+class Script(NamedTuple):
     """
-    What goes over the wire in place of a sound reply.
+    What goes over the wire for one reply.
 
-    *framing* is what the head says of the length of the body, in whole lines; None: there is no
-    head at all. Of the *payload* only the first half goes out when *halved*.
+    A *head*, if there is one, which tells of a body of that *length*, or for None of one in
+    chunks; then the *payload*, only the first half of it when *halved*; and the *ending*.
     """
 
     ending: Ending
-    framing: str | None = None
+    head: bool = False
+    length: int | None = None
     payload: bytes = b""
     halved: bool = False
 
@@ -85,38 +89,40 @@ class Broken(NamedTuple):
         return self.payload[: len(self.payload) // 2] if self.halved else self.payload
 
 
-def broken(fault: Fault, body: bytes) -> Broken:
+def script(fault: Fault | None, body: bytes) -> Script:
     """
-    The reply with that *body*, broken; *body* matters to those of `OF_BODIES` alone.
+    The reply with that *body*, broken by *fault*, or sound.
 
-    RFC 9112 section 6.2 has the lengths, section 7.1 the chunks.
+    RFC 9112 section 6.2 has the lengths, section 7.1 the chunks. The faults of bodies need one of
+    at least a byte.
     """
-    return _BREAKERS[fault](body)
+    length = len(body)
+    match fault:
+        case None:
+            return Script(Ending.KEEP, True, length, body)
+        case Fault.RESET:
+            return Script(Ending.RST)
+        case Fault.EMPTY:
+            return Script(Ending.FIN)
+        case Fault.GARBAGE:
+            return Script(Ending.FIN, payload=GARBAGE)
+        case Fault.TRUNCATE:
+            return Script(Ending.FIN, True, length, body, halved=True)
+        case Fault.SHORT_LENGTH:
+            return Script(Ending.FIN, True, length // 2, body)
+        case Fault.LONG_LENGTH:
+            return Script(Ending.FIN, True, length * 2, body)
+        case Fault.MALFORMED:
+            return Script(Ending.FIN, True, None, _chunks(body[: length // 2]))
+        case Fault.STALL:
+            return Script(Ending.SILENCE, True, length, body, halved=True)
+        case Fault.HANG:
+            return Script(Ending.SILENCE)
 
 
-def _malformed(body: bytes) -> Broken:
-    half = body[: len(body) // 2]
-    # A chunk of length 0 would be the last one, and so the sound end of the body.
-    chunk = b"%x\r\n%b\r\n" % (len(half), half) if half else b""
-    return Broken(Ending.FIN, "Transfer-Encoding: chunked\r\n", chunk + b"ZZ\r\n")
-
-
-def length_line(length: int) -> str:
-    """The header line for a body of that length."""
-    return f"Content-Length: {length}\r\n"
-
-
-_BREAKERS: dict[Fault, Callable[[bytes], Broken]] = {
-    Fault.RESET: lambda body: Broken(Ending.RST),
-    Fault.EMPTY: lambda body: Broken(Ending.FIN),
-    Fault.GARBAGE: lambda body: Broken(Ending.FIN, None, GARBAGE),
-    Fault.TRUNCATE: lambda body: Broken(Ending.FIN, length_line(len(body)), body, halved=True),
-    Fault.SHORT_LENGTH: lambda body: Broken(Ending.FIN, length_line(len(body) // 2), body),
-    Fault.LONG_LENGTH: lambda body: Broken(Ending.FIN, length_line(len(body) * 2), body),
-    Fault.MALFORMED: _malformed,
-    Fault.STALL: lambda body: Broken(Ending.SILENCE, length_line(len(body)), body, halved=True),
-    Fault.HANG: lambda body: Broken(Ending.SILENCE),
-}
+def _chunks(good: bytes) -> bytes:
+    """One chunk, unless it were empty and so the end of a sound body; then one that is none."""
+    return (b"%x\r\n%b\r\n" % (len(good), good) if good else b"") + b"ZZ\r\n"
 
 
 class Wire(Protocol):
@@ -128,9 +134,6 @@ class Wire(Protocol):
     def write_eof(self) -> None:
         """Close our side once everything is sent."""
 
-    def close(self) -> None:
-        """Close the connection once everything is sent."""
-
     def abort(self) -> None:
         """Close the connection at once, whatever is still to be sent."""
 
@@ -140,15 +143,14 @@ class Wire(Protocol):
 
 def hang_up(wire: Wire) -> None:
     """
-    End the connection with a FIN, once everything is sent.
+    End what we send with a FIN, once everything is sent.
 
-    Only our side is closed, where that can be: who closes a socket with bytes unread in it sends
-    a RST (RFC 1122 section 4.2.2.13). The owner reads on and closes it when the client does.
+    Only our side is closed, for a socket that is closed with bytes unread in it sends a RST
+    (RFC 1122 section 4.2.2.13). The owner reads on for a while and then closes the connection;
+    where one side can't be closed alone, that is also when the FIN goes out.
     """
     if wire.can_write_eof():
         wire.write_eof()
-    else:
-        wire.close()
 
 
 # `struct linger`: on, 0 seconds. Winsock has it in shorts.

@@ -14,12 +14,16 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.connections import Connections
+from app.effects import LIMITS
 from app.exchange import Desk
+from app.faults import Fault
 from app.feed import Feed
 from app.journal import Journal
 from app.recorder import Recorder
 from app.runs import Runs
 from app.spans import Outcome
+
+PURPOSES = ("status", "fail", *sorted(LIMITS), *Fault)
 
 
 class Metrics(Collector):
@@ -53,6 +57,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield self._spans()
+        yield self._faults()
         yield from self._gauges()
         yield CounterMetricFamily(
             "dawdle_spans_dropped", "Spans that could not be kept.", value=self._journal.dropped
@@ -81,6 +86,14 @@ class Metrics(Collector):
                 traffic = getattr(self._connections, reader)
                 figures.add_metric([reader], getattr(traffic, name))
             yield figures
+
+    def _faults(self) -> Metric:
+        done = CounterMetricFamily(
+            "dawdle_faults", "What was done to spans on purpose, by name.", labels=["fault"]
+        )
+        for name in PURPOSES:
+            done.add_metric([name], self._recorder.faults[name])
+        return done
 
     def _gauges(self) -> Iterator[Metric]:
         figures = {

@@ -72,15 +72,29 @@ class Passage:
 
     def go_on(self) -> None:
         """Pass what held us: a worker is free, or the barrier is full."""
-        held = self._release()
+        held = self.release()
         if held is Hold.WORKER:
             self._approach()
         elif held is Hold.BARRIER:
             self._on_passed()
 
+    def release(self) -> Hold | None:
+        """Hold on no longer, and note how long it was; what held us, if anything did."""
+        held, self._hold = self._hold, None
+        held_ns = self._clock.now() - self._since_ns if self._since_ns else 0
+        self._since_ns = 0
+        if held is Hold.WORKER:
+            self._span.queue_wait_ns = held_ns
+        elif held is Hold.BARRIER:
+            self._span.barrier_wait_ns = held_ns
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        return held
+
     def leave(self) -> None:
         """Give the place up, wherever it is."""
-        self._release()
+        self.release()
         self._turnstile.leave(self)
 
     # --- one limit after another -----------------------------------------------------------------
@@ -128,22 +142,6 @@ class Passage:
 
     def _lose_patience(self) -> None:
         self._refuse(too_few(self._knobs))
-
-    # --- holding ---------------------------------------------------------------------------------
-
-    def _release(self) -> Hold | None:
-        """Hold on no longer, and note how long it was; what held us, if anything did."""
-        held, self._hold = self._hold, None
-        held_ns = self._clock.now() - self._since_ns if self._since_ns else 0
-        self._since_ns = 0
-        if held is Hold.WORKER:
-            self._span.queue_wait_ns = held_ns
-        elif held is Hold.BARRIER:
-            self._span.barrier_wait_ns = held_ns
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        return held
 
     def _refuse(self, problem: Problem) -> None:
         self.leave()

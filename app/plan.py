@@ -23,6 +23,7 @@ from app.grammar import NANOSECONDS, Rate, quoted
 
 STATUSES = range(200, 600)
 FAILURES = range(400, 600)
+RETRYABLE = (429, 503)  # the statuses that may say when to come back
 BODYLESS = frozenset({204, 205, 304})  # RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5
 SMALLEST_SIZE = 64
 FAILURE = 503  # of `fail`, when it names none
@@ -55,6 +56,7 @@ class Plan(NamedTuple):  # the values made for each request are tuples: three ti
     size: int | None = None
     fault: Fault | None = None
     fails: bool = False  # the status is that of `fail`
+    retry_after_ns: int | None = None  # to be told with a status of `RETRYABLE`
 
     @property
     def sent_status(self) -> int | None:
@@ -67,9 +69,9 @@ class Plan(NamedTuple):  # the values made for each request are tuples: three ti
         """What is done on purpose, as `X-Dawdle-Fault` names it."""
         if self.fault is not None:
             return self.fault
-        if self.fails:
-            return "fail"
-        return None if self.status == 200 else "status"
+        if self.status == 200:
+            return None
+        return "fail" if self.fails else "status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Knobs:
     size: int | None = None
     run: str | None = None
     certain: Plan | None = field(default=None, compare=False)  # where nothing is left to draw
+    is_limited: bool = field(default=False, compare=False)  # has to pass a limit of its run
 
 
 # --- reading knobs -------------------------------------------------------------------------------
@@ -300,7 +303,8 @@ class Planner:
         preset = {} if name is None else self._preset(name, "bad-knob")
         knobs = self._filled_in(preset | given)
         _check_combination(knobs, head=head, old=old)
-        return replace(knobs, certain=_certain(knobs))
+        is_limited = any((knobs.rate, knobs.capacity, knobs.barrier))
+        return replace(knobs, certain=_certain(knobs), is_limited=is_limited)
 
     def _filled_in(self, values: dict[str, Any]) -> Knobs:
         longest_ns = min(BARRIER_WAIT_NS, self.limits.max_delay_ns)
@@ -483,6 +487,7 @@ def _certain(knobs: Knobs) -> Plan | None:
         drip=knobs.drip,
         size=knobs.size,
         fault=knobs.fault.certain if knobs.fault else None,
+        retry_after_ns=knobs.retry_after,
     )
 
 
@@ -502,6 +507,7 @@ def draw(knobs: Knobs, draws: delays.Draws, ordinal: Ordinal, limits: Limits) ->
         drip=knobs.drip,
         size=knobs.size,
         fault=_draw_fault(knobs.fault, draws),
+        retry_after_ns=knobs.retry_after,
     )
 
 

@@ -63,6 +63,7 @@ class Span:
     last_byte_ns: int | None = None
     end_ns: int | None = None
     status: int | None = None
+    retry_after_s: int | None = None  # as the reply told
     fault: str | None = None
     outcome: Outcome = Outcome.IN_FLIGHT
     ended_by: str | None = None  # client, cap, deleted or shutdown

@@ -226,3 +226,5 @@ class Turnstile:
                 self._called.popleft().go_on()
         finally:
             self._is_calling = False
+            if self._called:  # one that failed keeps nobody waiting
+                self._call(())

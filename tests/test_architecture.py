@@ -46,13 +46,17 @@ ALLOWED: dict[str, set[str]] = {
     "recorder": {"clock", "spans", "runs"},
     "feed": {"errors", "spans"},
     "exchange": {
-        "errors", "clock", "spans", "pacing", "plan", "reply", "runs", "recorder",
+        "errors", "clock", "spans", "pacing", "faults", "plan", "passage", "reply", "runs",
+        "recorder",
     },
     # the disk
     "store": {"errors", "spans"},
     "journal": {"spans", "store"},
     # the edge
-    "metrics": {"spans", "runs", "recorder", "feed", "exchange", "journal", "connections"},
+    "metrics": {
+        "spans", "faults", "effects", "runs", "recorder", "feed", "exchange", "journal",
+        "connections",
+    },
     "logs": {"settings"},
     "tls": {"errors", "settings"},
     "keys": {

@@ -14,48 +14,53 @@ from app.faults import (
     GARBAGE,
     OF_BODIES,
     OF_STREAMS,
-    Broken,
+    SILENT,
     Chances,
     Ending,
     Fault,
+    Script,
     StreamFault,
-    broken,
     chances,
     fault,
     hang_up,
     reset,
+    script,
     stream_fault,
 )
 
 BODY = b"0123456789abc"  # 13 bytes, of which half is 6
 
-# fault -> ending, framing, what is sent of the payload
-WIRE: dict[str, tuple[Ending, str | None, bytes]] = {
-    "reset": (Ending.RST, None, b""),
-    "empty": (Ending.FIN, None, b""),
-    "garbage": (Ending.FIN, None, GARBAGE),
-    "truncate": (Ending.FIN, "Content-Length: 13\r\n", b"012345"),
-    "short_length": (Ending.FIN, "Content-Length: 6\r\n", BODY),
-    "long_length": (Ending.FIN, "Content-Length: 26\r\n", BODY),
-    "malformed": (Ending.FIN, "Transfer-Encoding: chunked\r\n", b"6\r\n012345\r\nZZ\r\n"),
-    "stall": (Ending.SILENCE, "Content-Length: 13\r\n", b"012345"),
-    "hang": (Ending.SILENCE, None, b""),
+# fault -> ending, whether there is a head, the length it tells of, what is sent of the payload
+WIRE: dict[str | None, tuple[Ending, bool, int | None, bytes]] = {
+    None: (Ending.KEEP, True, 13, BODY),
+    "reset": (Ending.RST, False, None, b""),
+    "empty": (Ending.FIN, False, None, b""),
+    "garbage": (Ending.FIN, False, None, GARBAGE),
+    "truncate": (Ending.FIN, True, 13, b"012345"),
+    "short_length": (Ending.FIN, True, 6, BODY),
+    "long_length": (Ending.FIN, True, 26, BODY),
+    "malformed": (Ending.FIN, True, None, b"6\r\n012345\r\nZZ\r\n"),
+    "stall": (Ending.SILENCE, True, 13, b"012345"),
+    "hang": (Ending.SILENCE, False, None, b""),
 }
 
 
-@pytest.mark.parametrize("one", Fault)
-def test_a_broken_reply(one: Fault) -> None:
+@pytest.mark.parametrize("one", [None, *Fault])
+def test_what_goes_over_the_wire(one: Fault | None) -> None:
     """The contract's bytes and endings."""
-    reply = broken(one, BODY)
+    reply = script(one, BODY)
 
-    assert WIRE[one] == (reply.ending, reply.framing, reply.sent)
+    assert WIRE[one] == (reply.ending, reply.head, reply.length, reply.sent)
 
 
 def test_what_has_a_head_breaks_a_body() -> None:
     """A status is sent with those and with no others."""
-    with_head = {one for one in Fault if broken(one, BODY).framing is not None}
+    assert {one for one in Fault if script(one, BODY).head} == OF_BODIES
 
-    assert with_head == OF_BODIES
+
+def test_what_never_ends_by_itself_is_silent() -> None:
+    """Those need somebody to end them."""
+    assert {one for one in Fault if script(one, BODY).ending is Ending.SILENCE} == SILENT
 
 
 def test_garbage_is_no_http() -> None:
@@ -68,7 +73,7 @@ def test_garbage_is_no_http() -> None:
 @pytest.mark.parametrize("length", [1, 2, 16, 16 << 20])
 def test_a_malformed_body_is_never_whole(length: int) -> None:
     """A chunk of no bytes would be the last one, and the body sound."""
-    payload = broken(Fault.MALFORMED, b"x" * length).payload
+    payload = script(Fault.MALFORMED, b"x" * length).payload
 
     assert not payload.startswith(b"0")
     assert payload.endswith(b"ZZ\r\n")
@@ -77,9 +82,9 @@ def test_a_malformed_body_is_never_whole(length: int) -> None:
 
 def test_half_of_what_is_cut() -> None:
     """Rounded down; the rest is known, for whoever writes it in steps."""
-    reply = broken(Fault.TRUNCATE, b"abc")
+    reply = script(Fault.TRUNCATE, b"abc")
 
-    assert Broken(Ending.FIN, "Content-Length: 3\r\n", b"abc", halved=True) == reply
+    assert Script(Ending.FIN, True, 3, b"abc", halved=True) == reply
     assert b"a" == reply.sent
 
 
@@ -110,9 +115,6 @@ class FakeWire:
     def write_eof(self) -> None:
         self.acts.append("write_eof")
 
-    def close(self) -> None:
-        self.acts.append("close")
-
     def abort(self) -> None:
         self.acts.append(f"abort after {len(self.socket.options)} options")
 
@@ -120,13 +122,13 @@ class FakeWire:
         return {"socket": self.socket}[name]
 
 
-@pytest.mark.parametrize(("halves", "act"), [(True, "write_eof"), (False, "close")])
-def test_a_fin_closes_our_side_alone_where_that_can_be(halves: bool, act: str) -> None:
-    """TLS can't; and with bytes unread, closing both sides would send a RST."""
+@pytest.mark.parametrize(("halves", "acts"), [(True, ["write_eof"]), (False, [])])
+def test_a_fin_closes_our_side_alone_where_that_can_be(halves: bool, acts: list[str]) -> None:
+    """TLS can't, and so the owner has to; with bytes unread, closing both would send a RST."""
     wire = FakeWire(halves=halves)
     hang_up(wire)
 
-    assert [act] == wire.acts
+    assert acts == wire.acts
 
 
 def test_a_rst_is_a_close_without_lingering() -> None:
@@ -224,7 +226,7 @@ def test_chances_are_written_as_they_read(text: str) -> None:
 
 def test_every_fault_has_its_name() -> None:
     """As in `fault=stall`."""
-    assert set(WIRE) == {str(fault(one)) for one in Fault}
+    assert set(WIRE) == {None, *(str(fault(one)) for one in Fault)}
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def value(knob: str, text: str) -> object:
 def test_the_table_of_knobs_is_tested_whole() -> None:
     """A new knob belongs into the tests of precedence; a profile is but a name for others."""
     assert set(TEXTS) == set(KNOBS)
-    assert set(KNOBS) == set(Knobs.__dataclass_fields__) - {"certain"} | {"profile"}
+    assert set(KNOBS) == set(Knobs.__dataclass_fields__) - {"certain", "is_limited"} | {"profile"}
 
 
 @pytest.mark.parametrize(
