@@ -20,7 +20,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     # Still up, but half of it is dark: replies crawl, and many fail: what circuit breakers and
     # timeouts are for.
     "brownout": {
-        "delay": "lognormal(p50=1s,p99=8s)",
+        "delay": "lognormal(1s,0.9)",
         "status": "200:0.6,503:0.4",
         "fault": "truncate:0.05",
         "retry_after": "2",
