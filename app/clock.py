@@ -93,7 +93,8 @@ class SystemClock:
             while alarms and alarms[0][DUE] <= now_ns:
                 self._call(heappop(alarms))
         finally:
-            if alarms and self._timer is None:
+            # Whoever was called may have set an alarm, and so a timer, beyond the earliest.
+            if alarms and (self._timer is None or alarms[0][DUE] < self._timer_due_ns):
                 due_ns = alarms[0][DUE]
                 self._set_timer(due_ns, max(due_ns - self.now(), SHORTEST_TIMER_NS))
 
