@@ -463,24 +463,24 @@ class Exchange:
 
     def _break(self, script: Script) -> None:
         """Send the reply as the fault has it."""
+        span = self.span
         self.keep_alive = False
-        now_ns = self._desk.clock.now()
         if script.head:
             self._write_head(script.length, script.sent)
         else:
-            self.span.fault = self.plan.purpose
+            span.fault = self.plan.purpose
             if script.sent:
+                span.first_byte_ns = self._desk.clock.now()
                 self._write(script.sent, b"")
-                self.span.first_byte_ns = now_ns
-        self._conclude(script, now_ns)
+        self._conclude(script, span.first_byte_ns)
 
-    def _conclude(self, script: Script, now_ns: int) -> None:
-        """What the script wants written is written."""
-        if self.span.first_byte_ns is not None and not script.halved:
-            self.span.last_byte_ns = now_ns
+    def _conclude(self, script: Script, last_byte_ns: int | None) -> None:
+        """What the script wants written is written, at that moment if it is anything."""
+        if not script.halved:
+            self.span.last_byte_ns = last_byte_ns
         match script.ending:
             case Ending.SILENCE:
-                self._fall_silent(now_ns)
+                self._fall_silent()
             case Ending.RST:
                 self._cut_short()
             case Ending.FIN:
@@ -502,7 +502,7 @@ class Exchange:
         if on_end is not None:
             on_end()
 
-    def _fall_silent(self, now_ns: int) -> None:
+    def _fall_silent(self) -> None:
         """Do nothing more until somebody ends it."""
         desk = self._desk
         if desk.stopping:
@@ -511,7 +511,8 @@ class Exchange:
         desk.silent.add(self)
         desk.recorder.changed(self.span)
         self._next = lambda: self._cut_short("cap")
-        self._alarm = desk.clock.call_at(now_ns + desk.longest_silence_ns, self._ring)
+        due_ns = desk.clock.now() + desk.longest_silence_ns
+        self._alarm = desk.clock.call_at(due_ns, self._ring)
 
     # --- the end ---------------------------------------------------------------------------------
 
