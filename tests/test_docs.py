@@ -24,6 +24,7 @@ from app import (
     checks,
     cli,
     errors,
+    faults,
     feed,
     grammar,
     journal,
@@ -38,12 +39,14 @@ from app import delays as delays_module
 from app import server as server_module
 from app import timeline as timeline_module
 from app import web as web_module
+from app.faults import Ending, Fault
 from app.settings import Settings, load, settings_table
 from app.spans import FIELDS, Kind, Outcome, Span, span_id
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference.md"
+FAULTS = ROOT / "docs" / "faults.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 ORIGIN = "http://127.0.0.1:3000"
 
@@ -126,7 +129,7 @@ async def answer(line: str, url: str) -> int:
 
 @pytest.mark.live
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-@pytest.mark.parametrize("document", [README, REFERENCE], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [README, REFERENCE, FAULTS], ids=lambda path: path.name)
 async def test_every_curl_line_answers_as_the_text_below_it_says(
     document: Path, settings: Settings
 ) -> None:
@@ -361,6 +364,20 @@ def test_every_knob_is_in_the_reference() -> None:
     assert list(plan.KNOBS) == names(REFERENCE, "## Knobs")
 
 
+def test_every_fault_is_in_the_reference() -> None:
+    """In the same order, with the length that its head tells of and how the connection ends."""
+    endings = {"FIN": Ending.FIN, "RST": Ending.RST, "silence": Ending.SILENCE}
+    lengths = {"L": 100, "⌊L/2⌋": 50, "2L": 200}
+
+    for fault, (name, wire, ending) in zip(Fault, table(REFERENCE, "## Faults"), strict=True):
+        script = faults.script(fault, b"x" * 100)
+        stated = re.findall(r"`Content-Length: (.+?)`", wire)
+        assert f"`{fault}`" == name
+        assert script.ending is endings[ending]
+        assert [lengths[each] for each in stated] == ([script.length] if script.length else [])
+        assert script.head == ("no " not in wire)
+
+
 def test_every_delay_in_the_reference_is_one() -> None:
     """Each example is read, and each distribution has one."""
     rows = table(REFERENCE, "## Delays")
@@ -507,10 +524,11 @@ async def test_every_member_of_a_report_is_in_the_reference(
 async def test_every_header_of_a_reply_is_in_the_reference(
     aiohttp_client: AiohttpClient, settings: Settings
 ) -> None:
-    """Of a reply with a status on purpose and a time scale, on a connection that closes."""
+    """Of a failure on purpose with a time to come back, on a connection that closes."""
     client = await aiohttp_client(server_module.create_app(settings))
 
-    reply = await client.get("/aio?delay=0&status=503", headers={"Connection": "close"})
+    query = "delay=0&status=503&retry_after=1"
+    reply = await client.get(f"/aio?{query}", headers={"Connection": "close"})
 
     assert set(reply.headers) == set(names(REFERENCE, "## Headers", 1))
 
@@ -560,6 +578,7 @@ FIXED: dict[str, tuple[ModuleType, str]] = {
     "characters of a fresh run's `name`": (grammar, "LONGEST_PREFIX"),
     "seconds for a connection to bring its first request": (lane, "FIRST_REQUEST_S"),
     "seconds between a reply and the next request": (lane, "QUIET_S"),
+    "seconds a connection is read after a fault": (lane, "LINGER_S"),
 }
 
 
@@ -568,6 +587,7 @@ def test_every_limit_in_the_reference_has_its_value() -> None:
     defaults = {f"`{setting.name}`": setting.default for setting in settings_table()}
     fixed = {words: f"{getattr(module, name):g}" for words, (module, name) in FIXED.items()}
     fixed |= {words: str(int(float(value))) for words, value in fixed.items()}
+    fixed["seconds of `retry_after`"] = str(plan.LONGEST_RETRY_AFTER_NS // 1_000_000_000)
     fixed["seconds a check may wait"] = str(checks.LONGEST_WAIT_NS // 1_000_000_000)
 
     stated = {row[0]: row[1] for row in table(REFERENCE, "## Limits")}
