@@ -237,8 +237,10 @@ async def _flush(request: web.Request, transport: asyncio.Transport) -> bool:
     if transport.get_write_buffer_size():
         with suppress(ConnectionError):
             await request.writer.drain()
+    if transport.is_closing():
+        return False
     transport.set_write_buffer_limits()
-    return not transport.is_closing()
+    return True
 
 
 # --- CORS ----------------------------------------------------------------------------------------

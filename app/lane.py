@@ -199,12 +199,13 @@ class Lane(asyncio.Protocol):
         self._exchange = None
         exchange.finish()
         self._since_ns = exchange.span.end_ns or 0
-        if exchange.has_hung_up and self._transport.can_write_eof():
+        if exchange.keep_alive:
+            if self._held is not None:
+                self._release(self._held)
+        elif exchange.has_hung_up and self._transport.can_write_eof():
             self._linger()
-        elif not exchange.keep_alive:
+        else:
             self._transport.close()
-        elif self._held is not None:
-            self._release(self._held)
 
     def _linger(self) -> None:
         """Read on: closing with bytes unread would turn our FIN into a RST."""
