@@ -205,6 +205,25 @@ def test_a_client_that_leaves_in_the_midst_of_a_broken_drip_met_its_fault(house:
     assert (Outcome.FAULTED, "client", "short_length", 200) == ended(call)
 
 
+def plans(query: str) -> list[tuple[str | None, int | None]]:
+    """Fault and delay of two hundred requests to a server of its own."""
+    house = House(max_waiting=1_000)
+    spans = [house.call(f"{query}&run=ci").span for _ in range(200)]
+    house.clock.advance(60 * SECOND)
+    return [(span.fault, span.delay_ns) for span in spans]
+
+
+def test_the_same_seed_breaks_the_same_requests_and_leaves_their_delays_alone() -> None:
+    """On another server, too; without the faults, the delays are the same."""
+    broken = plans("seed=11&delay=1-30&fault=reset:0.2,stall:0.2")
+    sound = plans("seed=11&delay=1-30")
+
+    assert plans("seed=11&delay=1-30&fault=reset:0.2,stall:0.2") == broken
+    assert plans("seed=12&delay=1-30&fault=reset:0.2,stall:0.2") != broken
+    assert {"reset", "stall", None} == {fault for fault, _ in broken}
+    assert [delay for _, delay in sound] == [delay for _, delay in broken]
+
+
 # --- silence -------------------------------------------------------------------------------------
 
 
@@ -400,6 +419,14 @@ def test_when_to_come_back_is_told_in_whole_seconds(
 
     assert expected == dict(call.response.headers).get("Retry-After")
     assert call.span.retry_after_s == (None if expected is None else int(expected))
+
+
+def test_a_deleted_run_tells_what_was_asked_for(house: House) -> None:
+    """Its 503 is one like any other."""
+    call = house.call("delay=9&retry_after=4&run=ci")
+    house.runs.delete(call.exchange.run)
+
+    assert ("4", 503) == (call.response["Retry-After"], call.span.status)
 
 
 def test_the_time_scale_shortens_when_to_come_back() -> None:
