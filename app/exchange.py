@@ -370,7 +370,8 @@ class Exchange:
         """Nothing more will be written: tell the owner."""
         on_end, self._on_end = self._on_end, None
         self._next = None  # it holds us
-        self._desk.silent.discard(self)
+        if self.plan.fault is not None:
+            self._desk.silent.discard(self)
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -538,7 +539,8 @@ class Exchange:
 
     def close(self, outcome: Outcome, ended_by: str | None = None) -> None:
         """End the exchange and its span; the first to do so decides."""
-        desk, passage = self._desk, self._passage
+        desk = self._desk
+        passage, self._passage = self._passage, None  # it holds us
         if self in self.run.waiting:
             self.run.waiting.discard(self)
             desk.leave()

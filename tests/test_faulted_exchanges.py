@@ -1,5 +1,8 @@
 """Tests of `app.exchange`: replies that break, limits that hold, and what the books say of both."""
 
+import gc
+import weakref
+
 import pytest
 
 from app.errors import Problem
@@ -613,6 +616,24 @@ def test_a_service_that_stops_serves_those_who_queue(house: House) -> None:
     assert [Outcome.COMPLETED, Outcome.COMPLETED, Outcome.SHUTDOWN] == [
         call.span.outcome for call in calls
     ]
+
+
+@pytest.mark.parametrize("query", ["capacity=1", "barrier=2", "rate=1/s", "fault=hang"])
+def test_what_is_over_is_let_go_of_at_once(query: str) -> None:
+    """No circle holds it until the next full collection, which a busy service puts off."""
+    gc.disable()
+    try:
+        house = House()
+        calls = [house.call(f"delay=1&run=ci&{query}") for _ in range(3)]
+        house.clock.advance(SECOND)
+        for call in calls:
+            call.exchange.abandon()
+        held = [weakref.ref(call.transport) for call in calls]  # by its exchange, too
+        del call, calls
+
+        assert [None] * 3 == [transport() for transport in held]
+    finally:
+        gc.enable()
 
 
 def test_what_is_held_counts_as_waiting(house: House) -> None:
