@@ -35,7 +35,7 @@ ENV PATH="/opt/dawdle/bin:$PATH" \
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-EXPOSE 3000
+EXPOSE 3000 7777
 STOPSIGNAL SIGTERM
 
 # Where the service listens follows its settings in the environment.

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from app import __version__
-from app.errors import Fatal
+from app.errors import BadValue, Fatal
 
 REFUSED = 2  # a usage error or a bad setting
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -135,7 +135,7 @@ def show_report(
 
 
 RUN = """\
-Run COMMAND with DAWDLE_URL and DAWDLE_RUN set, then print what it did.
+Run COMMAND with DAWDLE_URL, DAWDLE_RUN and DAWDLE_ECHO_ADDRESS set, then print what it did.
 
 Exits with the status of COMMAND, or with 1 when that was 0 and a check does not hold.
 
@@ -178,6 +178,51 @@ def run(
         raise click.UsageError("--profile and --time-scale are for a server that is started here")
     job = runner.Job(command, runner.read_checks(checks), name, url, given)
     return runner.run(job, environ)
+
+
+ECHO = """\
+Talk to the echo at [HOST:]PORT, or with --listen be one.
+
+From a terminal each line is sent and shown with the time that it took to come back. From a pipe,
+standard input goes through the echo to standard output, as fast as both allow; the exit status is
+1 when not all of it came back as it was sent.
+
+\b
+Examples:
+  dawdle echo 127.0.0.1:7777
+  dawdle echo 7777 < big.iso | cmp - big.iso
+  dawdle echo --listen 7000 --delay 100-300ms --rate 10k/s
+"""
+
+
+@dawdle.command(name="echo", help=ECHO, short_help="Talk to an echo, or be one.")
+@click.argument("address", metavar="[HOST:]PORT")
+@click.option("--listen", is_flag=True, help="Be the echo, until stopped; it records nothing.")
+@click.option("--delay", metavar="DELAY", help="With --listen: how long each piece waits.")
+@click.option("--rate", metavar="RATE", help="With --listen: bytes a connection, such as 10k/s.")
+@click.option(
+    "--fault",
+    metavar="FAULT",
+    help="With --listen: reset, empty, garbage or hang, with @BYTES after so many.",
+)
+def echo(address: str, *, listen: bool, **knobs: str | None) -> int:
+    """Hand over to the client, or to a server that has nothing but the echo."""
+    from app import grammar
+
+    try:
+        host, port = grammar.endpoint(address, host="127.0.0.1")
+    except BadValue as error:
+        raise click.UsageError(str(error)) from None
+    given = {name: text for name, text in knobs.items() if text is not None}
+    if listen:
+        from app import server
+
+        return server.serve_echo(host, port, given)
+    if given:
+        raise click.UsageError(f"--{next(iter(given))} is for the echo itself; add --listen")
+    from app import talk
+
+    return talk.talk(host, port)
 
 
 def main(argv: Sequence[str] | None = None, *, environ: Mapping[str, str] = os.environ) -> int:

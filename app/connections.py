@@ -15,9 +15,9 @@ class Transport(Protocol):
 
 @dataclass(slots=True)
 class Traffic:
-    """What one of the two who read requests has seen: the lane, or aiohttp."""
+    """What one of those who read from connections has seen."""
 
-    connections: int = 0  # whose first request it read
+    connections: int = 0  # whose first request it read, or all of it
     requests: int = 0
 
 
@@ -34,6 +34,7 @@ class Connections:
         self.opened = 0
         self.lane = Traffic()
         self.aiohttp = Traffic()
+        self.echo = Traffic()
         self._requests: dict[Transport, tuple[int, int]] = {}
         self._sweep_at = FEWEST_SWEPT
 

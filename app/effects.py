@@ -7,6 +7,8 @@ from app.spans import Outcome, Span
 
 LIMITS = frozenset({"rate", "queue", "barrier"})  # faults that are refusals
 
+INVALID = frozenset({*range(400, 500)} - {413})  # statuses that only the request is to blame for
+
 REJECTED = Outcome.REJECTED
 
 
@@ -63,13 +65,13 @@ def reason(span: Span) -> str:
     """
     Why a span was rejected: the limit it asked for, `deleted`, `limit` or `invalid`.
 
-    `limit` is one of the server's own, such as `max_waiting` or `max_body`.
+    `limit` is one of the server's own, such as `max_waiting`, `max_body` or those of an echo.
     """
     if span.fault in LIMITS:
         return span.fault
     if span.ended_by is not None:
         return span.ended_by
-    return "limit" if span.status in (413, 503) else "invalid"
+    return "invalid" if span.status in INVALID else "limit"
 
 
 def _longer(held: Held, waits_ns: list[int]) -> Held:

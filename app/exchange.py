@@ -490,7 +490,9 @@ class Exchange:
                 self._end()
 
     def _hang_up(self) -> None:
-        if self._transport is not None:
+        # Over TLS the FIN has to wait for the owner's close, or what is still to be read would
+        # turn it into a RST.
+        if self._transport is not None and self._transport.can_write_eof():
             faults.hang_up(self._transport)
         self._end()
 

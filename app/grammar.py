@@ -6,9 +6,10 @@ remedy. Only ASCII digits count, and nothing is as lenient as Python's own `floa
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from urllib.parse import unquote_to_bytes
 
 from app.errors import BadValue
@@ -20,6 +21,7 @@ LONGEST_NUMBER = 20  # characters
 LONGEST_KEY = 256
 LONGEST_PREFIX = 57  # of a run's name, before `-` and six digits
 MOST_KNOBS = 32
+LAST_PORT = 65_535
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m)?", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
@@ -30,6 +32,9 @@ _RATE = re.compile(r"([0-9]{1,18})/([sm])", re.ASCII)
 _RUN = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}", re.ASCII)
 _PROFILE = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ENDPOINT = re.compile(
+    r"(?:(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9_.-]+)):)?(?P<port>[0-9]{1,5})", re.ASCII
+)
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 FORMAT_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".har", ".svg", ".txt")
@@ -195,6 +200,17 @@ def key(text: str) -> str:
     return text
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What may have been meant by the name of a knob that is not *known*."""
+    names = list(known)
+    (near,) = get_close_matches(name.lower(), names, n=1, cutoff=0.0)
+    if name.lower() == near:
+        return f"the nearest is {near} (names are case-sensitive)"
+    if get_close_matches(name.lower(), [near]):
+        return f"the nearest is {near} (a name beginning with _ would be ignored)"
+    return f"the nearest is {near} of {', '.join(names)}"
+
+
 # --- lists ---------------------------------------------------------------------------------------
 
 
@@ -228,6 +244,20 @@ def weighted(item: str) -> tuple[str, str | None]:
         return item, None
     decimal(weight)
     return text, weight
+
+
+# --- addresses -----------------------------------------------------------------------------------
+
+
+def endpoint(text: str, *, host: str) -> tuple[str, int]:
+    """(host, port) of `HOST:PORT`, `[::1]:PORT` or `PORT` alone, which means that *host*."""
+    match = _ENDPOINT.fullmatch(text)
+    if match is None or int(match["port"]) > LAST_PORT:
+        raise BadValue(
+            f"{quoted(text)} is no address of a port; write such as 127.0.0.1:7777, [::1]:7777 "
+            f"or 7777, up to {LAST_PORT}"
+        )
+    return match["v6"] or match["host"] or host, int(match["port"])
 
 
 # --- the query string ----------------------------------------------------------------------------

@@ -6,9 +6,11 @@ from aiohttp import web
 
 from app.clock import Clock
 from app.connections import Connections
+from app.echoes import Echoes
 from app.exchange import Desk, Explain
 from app.feed import Feed
 from app.journal import Journal
+from app.manners import Manner
 from app.metrics import Metrics
 from app.plan import Planner
 from app.recorder import Recorder
@@ -29,3 +31,5 @@ DESK: web.AppKey[Desk] = web.AppKey("desk", Desk)
 CONNECTIONS: web.AppKey[Connections] = web.AppKey("connections", Connections)
 EXPLAIN: web.AppKey[Explain] = web.AppKey("explain")
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
+ECHOES: web.AppKey[Echoes] = web.AppKey("echoes", Echoes)
+MANNER: web.AppKey[Manner] = web.AppKey("manner", Manner)  # of the TCP echo

@@ -53,17 +53,24 @@ class Hall:
     """
     What the lanes of a server share: the desk, the heads, the way over to aiohttp.
 
-    *most* connections may be open at once, in lanes and with *handlers* together.
+    *most* connections may be open at once, in lanes, with *handlers* and *others* together.
     """
 
     def __init__(
-        self, desk: Desk, connections: Connections, handlers: Handlers, *, most: float = math.inf
+        self,
+        desk: Desk,
+        connections: Connections,
+        handlers: Handlers,
+        *,
+        most: float = math.inf,
+        others: Sized = (),
     ) -> None:
         self.desk = desk
         self.connections = connections
         self.handlers = handlers
         self.lanes: set[Lane] = set()
         self._most = most
+        self._others = others
         self._handed_over = 0  # at most so many are with aiohttp
         self._empty = asyncio.Event()
         self.heads = Heads(asyncio.get_running_loop())
@@ -75,10 +82,14 @@ class Hall:
     @property
     def is_full(self) -> bool:
         """Whether no further connection may come."""
-        if len(self.lanes) + self._handed_over < self._most:
+        if self._open < self._most:
             return False
         self._handed_over = len(self.handlers.connections)  # they leave without telling us
-        return len(self.lanes) + self._handed_over >= self._most
+        return self._open >= self._most
+
+    @property
+    def _open(self) -> int:
+        return len(self.lanes) + self._handed_over + len(self._others)
 
     def hand_over(self, lane: "Lane") -> asyncio.Protocol:
         """The protocol, of aiohttp, for a connection that leaves its lane."""

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.connections import Connections
+from app.echoes import Echoes
 from app.effects import LIMITS
 from app.exchange import Desk
 from app.faults import Fault
@@ -24,6 +25,8 @@ from app.runs import Runs
 from app.spans import Outcome
 
 PURPOSES = ("status", "fail", *sorted(LIMITS), *Fault)
+# Who reads connections, and who of them requests.
+READERS = {"connections": ("lane", "aiohttp", "echo"), "requests": ("lane", "aiohttp")}
 
 
 class Metrics(Collector):
@@ -38,6 +41,7 @@ class Metrics(Collector):
         feed: Feed,
         runs: Runs,
         connections: Connections,
+        echoes: Echoes,
     ) -> None:
         self._desk = desk
         self._recorder = recorder
@@ -45,6 +49,7 @@ class Metrics(Collector):
         self._feed = feed
         self._runs = runs
         self._connections = connections
+        self._echoes = echoes
 
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -78,11 +83,14 @@ class Metrics(Collector):
 
     def _traffic(self) -> Iterator[Metric]:
         for name, meaning in (
-            ("connections", "Connections that carried a recorded request, by who read the first."),
+            (
+                "connections",
+                "Connections that were recorded, by who read the first request; echo has none.",
+            ),
             ("requests", "Recorded requests on them, by who read them."),
         ):
             figures = CounterMetricFamily(f"dawdle_{name}", meaning, labels=["reader"])
-            for reader in ("lane", "aiohttp"):
+            for reader in READERS[name]:
                 traffic = getattr(self._connections, reader)
                 figures.add_metric([reader], getattr(traffic, name))
             yield figures
@@ -102,6 +110,7 @@ class Metrics(Collector):
                 "Requests that wait, or whose reply the kernel does not have yet.",
                 self._desk.waiting,
             ),
+            "echoes": ("Echo connections that are open.", len(self._echoes)),
             "runs": ("Runs that are known.", len(self._runs)),
             "viewers": ("Live views that are open.", self._feed.viewers),
         }

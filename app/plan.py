@@ -6,7 +6,6 @@ knobs into a `Plan`. Both are pure: no clock, no counting, no network.
 """
 
 import contextlib
-import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -329,21 +328,12 @@ class Planner:
 
     def _value(self, name: str, text: str) -> object:
         if name not in KNOBS:
-            raise Problem("unknown-knob", f"{quoted(name)} is not a knob; {_nearest(name)}", name)
+            near = grammar.nearest(name, KNOBS)
+            raise Problem("unknown-knob", f"{quoted(name)} is not a knob; {near}", name)
         try:
             return KNOBS[name](text, self.limits)
         except BadValue as error:
             raise Problem("bad-knob", f"{name}: {error}", name) from None
-
-
-def _nearest(name: str) -> str:
-    """What may have been meant by a name that is no knob."""
-    (nearest,) = difflib.get_close_matches(name.lower(), KNOBS, n=1, cutoff=0.0)
-    if name.lower() == nearest:
-        return f"the nearest is {nearest} (names are case-sensitive)"
-    if difflib.get_close_matches(name.lower(), [nearest]):
-        return f"the nearest is {nearest} (a name beginning with _ would be ignored)"
-    return f"the nearest is {nearest} of {', '.join(KNOBS)}"
 
 
 def _pairs(text: str, where: str) -> list[tuple[str, str]]:

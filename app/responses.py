@@ -20,7 +20,7 @@ from app.errors import OUR_FAULT, Problem
 from app.exchange import Explain
 from app.grammar import quoted
 
-OPEN_PATHS = ("/aio", "/plan")  # with everything below them
+OPEN_PATHS = ("/aio", "/plan", "/websocket")  # with everything below them
 BELOW_OPEN_PATHS = tuple(f"{path}/" for path in OPEN_PATHS)
 PROBLEM_JSON = "application/problem+json; charset=utf-8"  # RFC 9457 section 3
 HTML = "text/html; charset=utf-8"

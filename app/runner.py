@@ -215,29 +215,40 @@ def _find(command: str, path: str | None) -> None:
 async def _run(job: Job, environ: Mapping[str, str]) -> int:
     with _handling({signal.SIGTERM: lambda: sys.exit(TERMINATED)}):
         async with (
-            _address(job, environ) as url,
-            remote(url, environ.get("DAWDLE_TOKEN")) as server,
+            _place(job, environ) as place,
+            remote(place["DAWDLE_URL"], environ.get("DAWDLE_TOKEN")) as server,
         ):
             name = await server.make_run(job.name)
-            told = {**environ, "DAWDLE_URL": url, "DAWDLE_RUN": name}
+            told = {**environ, **place, "DAWDLE_RUN": name}
             status = await _execute(job.command, told)
             verdict = await _judge(server, name, job.checks)
             return status or verdict
 
 
 @asynccontextmanager
-async def _address(job: Job, environ: Mapping[str, str]) -> AsyncIterator[str]:
-    """The address of the server that was named, or of one of our own for as long as it takes."""
+async def _place(job: Job, environ: Mapping[str, str]) -> AsyncIterator[dict[str, str]]:
+    """
+    The address of the server that was named, or those of one of our own for as long as it takes.
+
+    By the names under which the command is told of them.
+    """
     if job.url is not None:
-        yield job.url
+        yield {"DAWDLE_URL": job.url}
         return
     with tempfile.TemporaryDirectory(prefix="dawdle-", ignore_cleanup_errors=True) as data:
         # On a fresh data folder the first run of a prefix is number 1: requests that name no
         # run belong to it as well, so that a client only needs the address.
-        own = {"host": "127.0.0.1", "port": 0, "data": data, "default_run": f"{job.name}-1"}
+        own = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "echo_port": 0,
+            "data": data,
+            "default_run": f"{job.name}-1",
+        }
         loaded = load(dict(job.flags) | own, environ, Path(), without=NOT_FOR_OURSELVES)
         async with serving(loaded.settings) as service:
-            yield service.url
+            echo = service.echo_address
+            yield {"DAWDLE_URL": service.url} | ({"DAWDLE_ECHO_ADDRESS": echo} if echo else {})
 
 
 async def _judge(server: Remote, run: str, checks: Mapping[str, str]) -> int:

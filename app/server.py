@@ -8,7 +8,7 @@ import math
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
@@ -17,14 +17,17 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from app import assets, formats, keys, logs, profiles
+from app import assets, formats, keys, logs, manners, profiles
 from app.clock import SECOND_NS, Clock, SystemClock
 from app.connections import Connections
+from app.echo import Door
+from app.echoes import Echoes
 from app.errors import BadValue, Fatal, Problem
 from app.exchange import Desk
 from app.feed import Feed
 from app.journal import Journal
 from app.lane import QUIET_S, Hall
+from app.manners import Manner
 from app.metrics import Metrics
 from app.plan import Limits, Planner
 from app.protection import control_pages_are_ours, harden
@@ -32,6 +35,7 @@ from app.recorder import Recorder
 from app.responses import errors_as_problems, explainer
 from app.runs import Run, Runs, dismiss_all
 from app.settings import Settings
+from app.spans import Span
 from app.store import StoredRun, open_store
 from app.tls import tls_context
 from app.web import LARGEST_BODY, ROUTES
@@ -72,9 +76,11 @@ def create_app(
     app[keys.PLANNER] = _planner(settings)
     app[keys.RANDOM] = random or Random()
     app[keys.CONNECTIONS] = Connections()
+    app[keys.MANNER] = _manner(settings)
     app.cleanup_ctx.extend([_storing, _recording])
     app.on_response_prepare.append(harden)
     app.on_shutdown.append(_wake_viewers)
+    app.on_shutdown.append(_end_echoes)
     app.add_routes(ROUTES)
     _set_up_templates(app)
     return app
@@ -92,6 +98,17 @@ def _planner(settings: Settings) -> Planner:
     except Problem as problem:
         setting = "profiles" if settings.profiles else "default_profile"
         raise Fatal(f"{setting} {settings.text(setting)}: {problem.detail}") from None
+
+
+def _manner(settings: Settings) -> Manner:
+    """How the TCP echo behaves."""
+    texts = {name: settings.text(f"echo_{name}") for name in manners.KNOBS}
+    given = {name: text for name, text in texts.items() if text}
+    try:
+        return manners.read(given, max_delay_ns=settings.max_delay)
+    except BadValue as error:
+        name = error.parameter or ""
+        raise Fatal(f"echo_{name} {given[name]}: {error}") from None
 
 
 def _set_up_templates(app: web.Application) -> None:
@@ -149,6 +166,17 @@ async def _recording(app: web.Application) -> AsyncIterator[None]:
         time_scale=settings.time_scale,
         max_waiting=_max_waiting(settings),
     )
+    app[keys.ECHOES] = echoes = Echoes(
+        clock=clock,
+        runs=runs,
+        recorder=recorder,
+        connections=app[keys.CONNECTIONS],
+        random=app[keys.RANDOM],
+        max_delay_ns=settings.max_delay,
+        time_scale=settings.time_scale,
+        most=settings.max_echo_connections,
+        idle_ns=settings.echo_idle,
+    )
     app[keys.METRICS] = Metrics(
         desk=desk,
         recorder=recorder,
@@ -156,9 +184,12 @@ async def _recording(app: web.Application) -> AsyncIterator[None]:
         feed=feed,
         runs=runs,
         connections=app[keys.CONNECTIONS],
+        echoes=echoes,
     )
     await journal.start()
+    sweep = asyncio.create_task(echoes.sweep())
     yield
+    sweep.cancel()
     await journal.close()
 
 
@@ -193,6 +224,11 @@ async def _wake_viewers(app: web.Application) -> None:
     app[keys.FEED].close()
 
 
+async def _end_echoes(app: web.Application) -> None:
+    """Before the handlers of WebSockets are cancelled, which would look as if clients left."""
+    await app[keys.ECHOES].close()
+
+
 # --- serving -------------------------------------------------------------------------------------
 
 
@@ -204,17 +240,27 @@ class Service:
     listener: asyncio.Server
     hall: Hall
     url: str
+    echo: asyncio.Server | None  # the listener of the TCP echo
+    echo_address: str | None  # as a client on this machine writes it
 
     async def drain(self, over: asyncio.Event) -> None:
         """
         Refuse what is new and let those who wait have their replies, until *over* is set or the
         grace has passed; then answer the rest with 503.
         """
-        desk, runs = self.app[keys.DESK], self.app[keys.RUNS]
+        desk, runs, echoes = self.app[keys.DESK], self.app[keys.RUNS], self.app[keys.ECHOES]
         grace_ns = self.app[keys.SETTINGS].shutdown_grace
-        desk.stop(on_idle=over.set)
-        self.app[keys.FEED].close()
+
+        def rest() -> None:
+            if not desk.waiting and not echoes:
+                over.set()
+
         self.listener.close()
+        if self.echo is not None:
+            self.echo.close()
+        desk.stop(on_idle=rest)
+        echoes.stop(on_empty=rest)
+        self.app[keys.FEED].close()
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), grace_ns / SECOND_NS)
         desk.over = True
@@ -222,6 +268,7 @@ class Service:
             runs,
             Problem("shutting-down", "the server stopped before the delay was over; try again"),
         )
+        await echoes.close()
         await self.hall.close(LAST_WORDS_S)
 
 
@@ -256,14 +303,30 @@ async def _listening(
     app: web.Application, runner: web.AppRunner, context: ssl.SSLContext | None
 ) -> AsyncIterator[Service]:
     settings = app[keys.SETTINGS]
+    echoes = app[keys.ECHOES]
     hall = Hall(
-        app[keys.DESK], app[keys.CONNECTIONS], _handlers(runner), most=_files_left(FILES_FOR_DATA)
+        app[keys.DESK],
+        app[keys.CONNECTIONS],
+        _handlers(runner),
+        most=_files_left(FILES_FOR_DATA),
+        others=echoes,
     )
+    echoes.has_room = lambda: not hall.is_full
     # Only aiohttp writes an access log.
     lane = settings.lane and not settings.access_log
-    listener = await _listen(hall.lane if lane else hall.handlers, settings, context)
+    protocols = hall.lane if lane else hall.handlers
+    listener = await _listen(protocols, settings.host, settings.port, context)
+    scheme = "http" if context is None else "https"
+    url = f"{scheme}://{_address(settings.host, listener)}"
     try:
-        yield Service(app, listener, hall, _url(settings, listener, secure=context is not None))
+        echo = await _listen_for_echoes(app) if settings.echo else None
+        try:
+            address = None if echo is None else _address(settings.host, echo)
+            yield Service(app, listener, hall, url, echo, address)
+        finally:
+            if echo is not None:
+                echo.close()
+            await echoes.close()
     finally:
         listener.close()
         await hall.close(0)
@@ -275,16 +338,35 @@ def _handlers(runner: web.AppRunner) -> web.Server:
     return runner.server
 
 
+async def _listen_for_echoes(app: web.Application) -> asyncio.Server:
+    settings = app[keys.SETTINGS]
+    try:
+        return await _open_door(
+            app[keys.ECHOES], app[keys.MANNER], settings.host, settings.echo_listens_on
+        )
+    except Fatal as fatal:
+        raise Fatal(f"echo: {fatal}, or --no-echo") from None
+
+
+async def _open_door(echoes: Echoes, manner: Manner, host: str, port: int) -> asyncio.Server:
+    """Let echo connections in."""
+    door = Door(echoes, manner)
+    listener = await _listen(door.echo, host, port)
+    door.target = _address(host, listener)
+    return listener
+
+
 async def _listen(
-    protocols: Callable[[], asyncio.Protocol], settings: Settings, context: ssl.SSLContext | None
+    protocols: Callable[[], asyncio.Protocol],
+    host: str,
+    port: int,
+    context: ssl.SSLContext | None = None,
 ) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     try:
-        listener = await loop.create_server(
-            protocols, settings.host, settings.port, backlog=BACKLOG, ssl=context
-        )
+        listener = await loop.create_server(protocols, host, port, backlog=BACKLOG, ssl=context)
     except OSError as error:
-        raise Fatal(_deaf(settings.host, settings.port, error)) from None
+        raise Fatal(_deaf(host, port, error)) from None
     for each in listener.sockets:  # connections inherit it: dead peers are noticed some day
         each.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return listener
@@ -302,12 +384,11 @@ def _deaf(host: str, port: int, error: OSError) -> str:
     return f"can't listen on {host}:{port}: {error.strerror}; {any_port}"
 
 
-def _url(settings: Settings, listener: asyncio.Server, *, secure: bool) -> str:
-    """The address as a client on this machine writes it."""
-    host = CALLED.get(settings.host, settings.host)
+def _address(host: str, listener: asyncio.Server) -> str:
+    """`HOST:PORT` as a client on this machine writes it."""
+    called = CALLED.get(host, host)
     port = listener.sockets[0].getsockname()[1]
-    scheme = "https" if secure else "http"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"[{called}]:{port}" if ":" in called else f"{called}:{port}"
 
 
 def serve(settings: Settings) -> int:
@@ -340,7 +421,8 @@ async def _serve(settings: Settings) -> int:
 
 
 def _announce(service: Service, settings: Settings) -> None:
-    print(f"Dawdle on {service.url} (echo off, data {settings.text('data')})", flush=True)
+    echo = service.echo_address or "off"
+    print(f"Dawdle on {service.url} (echo {echo}, data {settings.text('data')})", flush=True)
     if settings.token is None and not _is_loopback(settings.host):
         log.warning(
             "anybody who reaches %s can read and delete runs; set a token (DAWDLE_TOKEN)",
@@ -376,9 +458,67 @@ async def _collect_when_idle(app: web.Application) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    recorder, feed, seen = app[keys.RECORDER], app[keys.FEED], 0
+    desk, feed, seen = app[keys.DESK], app[keys.FEED], 0
     while True:
         await asyncio.sleep(COLLECT_EVERY_S)
-        if not recorder.live and feed.position != seen:
+        if not desk.waiting and feed.position != seen:
             seen = feed.position
             gc.collect()
+
+
+# --- the echo alone ------------------------------------------------------------------------------
+
+
+def serve_echo(host: str, port: int, knobs: Mapping[str, str]) -> int:
+    """
+    Serve the TCP echo and nothing else until told to stop; the exit status.
+
+    *knobs* are texts by the names of `manners.KNOBS`. Nothing is recorded; limits are the
+    defaults of the settings.
+
+    Raises:
+        Fatal: a knob is not valid, or nothing can be heard there.
+    """
+    limits = Settings()
+    try:
+        manner = manners.read(knobs, max_delay_ns=limits.max_delay)
+    except BadValue as error:
+        raise Fatal(f"--{error.parameter}: {error}") from None
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve_echo(_unrecorded(limits), manner, host, port))
+
+
+def _unrecorded(limits: Settings) -> Echoes:
+    """Echoes whose spans nobody keeps."""
+    clock = SystemClock()
+    runs = Runs(idle_gap_ns=limits.idle_gap, max_keys=1, most=1, unnamed="echo")
+    echoes = Echoes(
+        clock=clock,
+        runs=runs,
+        recorder=Recorder(clock, runs, boot=0, on_change=_ignore, on_end=_ignore),
+        connections=Connections(),
+        random=Random(),
+        max_delay_ns=limits.max_delay,
+        time_scale=limits.time_scale,
+        most=limits.max_echo_connections,
+        idle_ns=limits.echo_idle,
+    )
+    echoes.has_room = lambda: len(echoes) < _files_left(FILES_FOR_DATA)
+    return echoes
+
+
+def _ignore(_: Span) -> None:
+    """Nobody watches."""
+
+
+async def _serve_echo(echoes: Echoes, manner: Manner, host: str, port: int) -> int:
+    stop = asyncio.Event()
+    listener = await _open_door(echoes, manner, host, port)
+    _on_signals(stop.set)
+    print(f"Dawdle echo on {_address(host, listener)}", flush=True)
+    sweep = asyncio.create_task(echoes.sweep())
+    await stop.wait()
+    sweep.cancel()
+    listener.close()
+    await echoes.close()
+    return 0

@@ -40,9 +40,10 @@ DEFAULT = "default"
 
 # Known in the environment, yet no settings: what `dawdle run` tells its command, and the file.
 CONFIG = f"{PREFIX}CONFIG"
-NOT_SETTINGS = (f"{PREFIX}URL", f"{PREFIX}RUN", CONFIG)
+NOT_SETTINGS = (f"{PREFIX}URL", f"{PREFIX}RUN", f"{PREFIX}ECHO_ADDRESS", CONFIG)
 
 LONGEST_DURATION = 24 * 60 * 60 * 1_000_000_000  # asyncio's selectors wait a day at most
+SHORTEST_IDLE = 100_000_000  # nanoseconds: what the sweep of echoes can tell
 SHORTEST_TOKEN = 8
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"  # RFC 1123 section 2.1; `_` as in compose files
@@ -211,10 +212,13 @@ def _whole(least: int, most: int | None = None) -> Kind:
 
 
 _read_duration = _between(duration, 0, LONGEST_DURATION, duration_text)
+_read_idle = _between(duration, SHORTEST_IDLE, LONGEST_DURATION, duration_text)
 
 Address = Annotated[str, Kind("ADDRESS", _address)]
 Port = Annotated[int, _whole(0, 65_535)]
 Folder = Annotated[Path, Kind("FOLDER", _path)]
+Rate = Annotated[str | None, Kind("RATE", _plain)]
+StreamFault = Annotated[str | None, Kind("FAULT", _plain)]
 OptionalFile = Annotated[Path | None, Kind("FILE", _path)]
 Delay = Annotated[str, Kind("DELAY", _plain)]
 OptionalProfile = Annotated[str | None, Kind("NAME", profile_name)]
@@ -264,6 +268,13 @@ class Settings(BaseSettings):
         default=False, description="Serve HTTPS with a throw-away certificate made at start-up."
     )
 
+    echo: Switch = Field(default=True, description="Serve the TCP echo, too.")
+    echo_port: Port = Field(
+        default=7777,
+        description="The port of the TCP echo; 0 takes any free one, and so does port 0 "
+        "unless this is given.",
+    )
+
     lane: Switch = Field(
         default=True,
         description="Serve plain /aio in the lean lane, past aiohttp; off with an access log.",
@@ -282,6 +293,19 @@ class Settings(BaseSettings):
 
     default_profile: OptionalProfile = Field(
         default=None, description="The profile of requests that choose none."
+    )
+
+    echo_delay: Delay = Field(
+        default="0", description="How long each piece waits that the TCP echo receives."
+    )
+    echo_rate: Rate = Field(
+        default=None,
+        description="The most bytes that a connection of the TCP echo gets back, such as 10k/s.",
+    )
+    echo_fault: StreamFault = Field(
+        default=None,
+        description="What breaks connections of the TCP echo: reset, empty, garbage or hang, "
+        "with @BYTES after so many.",
     )
 
     data: Folder = Field(
@@ -317,6 +341,17 @@ class Settings(BaseSettings):
     )
     viewers: Annotated[int, _whole(0)] = Field(
         default=100, description="Live views of runs open at once."
+    )
+    max_echo_connections: Annotated[int, _whole(1)] = Field(
+        default=10_000, description="Echo connections open at once, TCP and WebSocket together."
+    )
+    echo_idle: Annotated[int, Kind("DURATION", _read_idle, duration_text)] = Field(
+        default=duration("300s"),
+        description="An echo connection on which nothing came or went for so long is closed.",
+    )
+    websocket_message: Annotated[int, Kind("SIZE", _between(size, 1), _size_text)] = Field(
+        default=size("1m"),
+        description="The largest WebSocket message; at a larger one the connection closes (1009).",
     )
     shutdown_grace: Duration = Field(
         default=duration("35s"),
@@ -365,6 +400,12 @@ class Settings(BaseSettings):
                 )
         return self
 
+    @property
+    def echo_listens_on(self) -> int:
+        """The port of the echo; any free one where everything is to be on free ports."""
+        follows = not self.port and "echo_port" not in self.model_fields_set
+        return 0 if follows else self.echo_port
+
     def text(self, name: str) -> str:
         """The value of the setting *name* as one would write it; empty for none, no secrets."""
         return _text(name, getattr(self, name))
@@ -372,8 +413,25 @@ class Settings(BaseSettings):
 
 # The settings as people look for them, in the order in which help and documents show them.
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Where it listens": ("host", "port", "tls_cert", "tls_key", "tls_self_signed", "lane"),
-    "How it dawdles": ("delay", "time_scale", "profiles", "default_profile"),
+    "Where it listens": (
+        "host",
+        "port",
+        "tls_cert",
+        "tls_key",
+        "tls_self_signed",
+        "echo",
+        "echo_port",
+        "lane",
+    ),
+    "How it dawdles": (
+        "delay",
+        "time_scale",
+        "profiles",
+        "default_profile",
+        "echo_delay",
+        "echo_rate",
+        "echo_fault",
+    ),
     "What it remembers": ("data", "default_run", "idle_gap", "journal"),
     "Limits": (
         "max_waiting",
@@ -382,6 +440,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "max_size",
         "max_keys",
         "viewers",
+        "max_echo_connections",
+        "echo_idle",
+        "websocket_message",
         "shutdown_grace",
     ),
     "Who may use it": ("allowed_hosts", "token"),

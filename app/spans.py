@@ -63,12 +63,13 @@ class Span:
     last_byte_ns: int | None = None
     end_ns: int | None = None
     status: int | None = None
-    retry_after_s: int | None = None  # as the reply told
     fault: str | None = None
     outcome: Outcome = Outcome.IN_FLIGHT
     ended_by: str | None = None  # client, cap, deleted or shutdown
-    bytes_in: int = 0  # of the request's body
-    bytes_out: int = 0  # of the reply's body
+    bytes_in: int = 0  # of the request's body, or of what is to be echoed
+    bytes_out: int = 0  # of the reply's body, or of what was echoed
+    messages: int | None = None  # that came, where what comes has frames
+    retry_after_s: int | None = None  # as the reply told
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ from app.report import Report
 from app.responses import Reply, json_reply, page, respond, text_reply
 from app.runs import Run
 from app.spans import Span, record
+from app.websocket import websocket_echo
 
 SPANS_SHOWN = 200  # in a page's table and a text timeline; exports have them all
 RUNS_SHOWN = 200  # in the page; the JSON has them all
@@ -183,6 +184,7 @@ async def delete_run(request: web.Request) -> web.StreamResponse:
     """Answer what waits in the run with 503, at once, and forget it."""
     run = request.app[keys.RUNS].expect(request.match_info["run"])
     request.app[keys.RUNS].delete(run)
+    request.app[keys.ECHOES].forget(run)
     request.app[keys.FEED].wake()
     await request.app[keys.JOURNAL].forget(run.name)
     return web.Response(status=204)
@@ -376,6 +378,7 @@ ROUTES = [
     web.get("/", home),
     web.route("*", "/aio", aio, expect_handler=go_on),
     web.route("*", "/aio/{profile:.*}", aio, expect_handler=go_on),
+    web.route("*", "/websocket/echo", websocket_echo),
     web.get("/plan", plan),
     web.options("/plan", plan_options),
     web.get(r"/runs{format:(?:\.html|\.json)?}", list_runs),

@@ -20,6 +20,7 @@ PROC = Path("/proc")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 STARTING_S, ENDING_S = 20.0, 10.0
 LOOKING_EVERY_S = 0.01
+URL = r"http://([0-9.]+):(\d+)\b"
 
 
 class Server:
@@ -30,8 +31,8 @@ class Server:
         self._pid = pid
 
     def cpu_s(self) -> float:
-        """User and system time of all threads so far, in steps of 10 ms."""
-        return sum(map(_ticks, _family(self._pid))) / TICKS_PER_S
+        """User and system time of all threads so far."""
+        return sum(map(_cpu_ns, _family(self._pid))) / 1e9
 
     def memory_bytes(self) -> int:
         """
@@ -50,10 +51,11 @@ def _family(pid: int) -> Iterator[Path]:
         yield from _family(int(child))
 
 
-def _ticks(process: Path) -> int:
-    # utime and stime of proc_pid_stat(5); the name before them may hold blanks.
-    fields = (process / "stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+def _cpu_ns(process: Path) -> int:
+    # The scheduler's own account, exact where the ticks of proc_pid_stat(5) are 10 ms each:
+    # https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat
+    tasks = (process / "task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
 
 def _anonymous_bytes(process: Path) -> int:
@@ -98,9 +100,11 @@ def pin(core: int) -> None:
 
 
 @contextmanager
-def serving(command: Sequence[str], *, core: int) -> Iterator[Server]:
+def serving(command: Sequence[str], *, core: int, announced: str = URL) -> Iterator[Server]:
     """
     The command in an empty folder, from the announcement of its address to the end of the block.
+
+    *announced* is a pattern with host and port for groups.
 
     Raises:
         Failed: it announced none.
@@ -109,7 +113,7 @@ def serving(command: Sequence[str], *, core: int) -> Iterator[Server]:
         log = Path(folder, "log")
         process = _started(command, folder=folder, log=log, core=core)
         try:
-            yield Server(process.pid, _announced(process, log))
+            yield Server(process.pid, _announced(process, log, announced))
         finally:
             _end(process)
 
@@ -139,11 +143,11 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"}
 
 
-def _announced(process: subprocess.Popen[bytes], log: Path) -> Address:
+def _announced(process: subprocess.Popen[bytes], log: Path, pattern: str) -> Address:
     """The first address in what it says."""
     end = time.monotonic() + STARTING_S
     while process.poll() is None and time.monotonic() < end:
-        if found := re.search(r"http://([0-9.]+):(\d+)\b", log.read_text()):
+        if found := re.search(pattern, log.read_text()):
             return Address(found[1], int(found[2]))
         time.sleep(LOOKING_EVERY_S)
     raise Failed(f"the server did not start: {log.read_text()}")

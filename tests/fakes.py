@@ -94,6 +94,9 @@ class FakeTransport:
     def can_write_eof(self) -> bool:
         return True
 
+    def close(self) -> None:
+        raise AssertionError("the owner's part")
+
     def write_eof(self) -> None:
         self.fin_ns = self._clock.now()
 

@@ -25,10 +25,11 @@ ALLOWED: dict[str, set[str]] = {
     "connections": set(),
     # text -> values, values -> meaning: pure
     "grammar": {"errors"},
-    "delays": {"errors", "grammar"},
     "faults": {"errors", "grammar"},
+    "delays": {"errors", "grammar"},
     "profiles": {"errors", "grammar"},
     "plan": {"errors", "grammar", "delays", "faults"},
+    "manners": {"errors", "grammar", "delays", "faults"},
     "retries": {"spans"},
     "effects": {"spans"},
     "report": {"spans", "retries", "effects"},
@@ -49,47 +50,57 @@ ALLOWED: dict[str, set[str]] = {
         "errors", "clock", "spans", "pacing", "faults", "plan", "passage", "reply", "runs",
         "recorder",
     },
+    # echoes
+    "echoes": {
+        "errors", "clock", "spans", "connections", "plan", "manners", "runs", "recorder",
+    },
+    "echo": {"errors", "clock", "spans", "faults", "manners", "echoes"},
     # the disk
     "store": {"errors", "spans"},
     "journal": {"spans", "store"},
     # the edge
     "metrics": {
-        "spans", "faults", "effects", "runs", "recorder", "feed", "exchange", "journal",
+        "spans", "faults", "effects", "runs", "recorder", "feed", "exchange", "echoes", "journal",
         "connections",
     },
     "logs": {"settings"},
     "tls": {"errors", "settings"},
     "keys": {
-        "clock", "plan", "settings", "runs", "recorder", "feed", "exchange", "store", "journal",
-        "metrics", "connections",
+        "clock", "plan", "manners", "settings", "runs", "recorder", "feed", "exchange", "echoes",
+        "store", "journal", "metrics", "connections",
     },
     "responses": {"errors", "grammar", "exchange", "keys"},
     "protection": {"errors", "grammar", "keys", "reply", "responses"},
     "aio": {"errors", "grammar", "keys", "exchange", "plan"},
+    "websocket": {
+        "errors", "clock", "grammar", "faults", "manners", "plan", "spans", "runs", "exchange",
+        "echoes", "keys", "responses", "aio",
+    },
     "heads": {"exchange", "aio"},
     "lane": {"errors", "clock", "reply", "exchange", "connections", "heads"},
     "web": {
         "errors", "grammar", "assets", "spans", "report", "checks", "timeline", "preview", "runs",
-        "feed", "keys", "responses", "protection", "aio", "bars", "exports", "formats",
+        "feed", "keys", "responses", "protection", "aio", "bars", "exports", "formats", "websocket",
     },
     "server": {
-        "errors", "clock", "assets", "profiles", "plan", "settings", "runs", "recorder", "feed",
-        "exchange", "store", "journal", "metrics", "connections", "logs", "tls", "keys",
-        "responses", "protection", "lane", "web", "formats",
+        "errors", "clock", "assets", "profiles", "plan", "manners", "settings", "spans", "runs",
+        "recorder", "feed", "exchange", "echoes", "echo", "store", "journal", "metrics",
+        "connections", "logs", "tls", "keys", "responses", "protection", "lane", "web", "formats",
     },
     # the command line
     "remote": {"errors", "grammar"},
     "runner": {"errors", "grammar", "checks", "timeline", "settings", "server", "remote"},
-    "cli": {"errors", "settings", "server", "runner"},
+    "talk": {"errors", "clock"},
+    "cli": {"errors", "grammar", "settings", "server", "runner", "talk"},
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
 
 SYNCHRONOUS = (
-    "turnstile", "passage", "gate", "runs", "recorder", "faults", "plan", "reply", "pacing",
-    "exchange", "spans",
+    "turnstile", "passage", "gate", "runs", "recorder", "faults", "manners", "plan", "reply",
+    "pacing", "exchange", "echo", "spans",
 )  # fmt: skip
-KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "web", "server"}
+KNOWS_AIOHTTP_WEB = {"keys", "responses", "protection", "aio", "websocket", "web", "server"}
 KNOWS_TIME = {"clock"}
 WRITES_TIME = {"formats", "logs"}
 MAKES_RANDOM = {"server"}

@@ -215,6 +215,19 @@ def test_print_config_shows_values_and_origins_and_serves_nothing(
             {},
             "--config ci.toml: there is no such file; name a TOML file that exists",
         ),
+        (
+            ["echo", "here"],
+            {},
+            (
+                "'here' is no address of a port; write such as 127.0.0.1:7777, [::1]:7777 or "
+                "7777, up to 65535; see dawdle echo --help"
+            ),
+        ),
+        (
+            ["echo", "7777", "--rate", "1k/s"],
+            {},
+            "--rate is for the echo itself; add --listen; see dawdle echo --help",
+        ),
     ],
 )
 def test_what_is_refused_is_one_sentence_and_status_2(

@@ -42,6 +42,8 @@ def test_faults_are_counted_by_name() -> None:
         ({"status": 413}, "limit"),
         ({"status": 400}, "invalid"),
         ({"status": 404}, "invalid"),
+        ({"status": None}, "limit"),
+        ({"status": 101}, "limit"),
     ],
 )
 def test_a_rejection_has_a_reason(changes: dict[str, object], expected: str) -> None:

@@ -115,6 +115,9 @@ class FakeWire:
     def write_eof(self) -> None:
         self.acts.append("write_eof")
 
+    def close(self) -> None:
+        self.acts.append("close")
+
     def abort(self) -> None:
         self.acts.append(f"abort after {len(self.socket.options)} options")
 
@@ -122,9 +125,9 @@ class FakeWire:
         return {"socket": self.socket}[name]
 
 
-@pytest.mark.parametrize(("halves", "acts"), [(True, ["write_eof"]), (False, [])])
+@pytest.mark.parametrize(("halves", "acts"), [(True, ["write_eof"]), (False, ["close"])])
 def test_a_fin_closes_our_side_alone_where_that_can_be(halves: bool, acts: list[str]) -> None:
-    """TLS can't, and so the owner has to; with bytes unread, closing both would send a RST."""
+    """TLS can't; and with bytes unread, closing both sides would send a RST."""
     wire = FakeWire(halves=halves)
     hang_up(wire)
 

@@ -597,3 +597,57 @@ def test_other_bounds_are_refused(text: str) -> None:
     """Among them those that nothing could meet."""
     with pytest.raises(BadValue):
         grammar.bounds(text, grammar.decimal)
+
+
+# --- addresses -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("7777", ("here", 7777)),
+        ("0", ("here", 0)),
+        ("65535", ("here", 65_535)),
+        ("127.0.0.1:7777", ("127.0.0.1", 7777)),
+        ("echo.example-1.com:1", ("echo.example-1.com", 1)),
+        ("[::1]:7777", ("::1", 7777)),
+    ],
+)
+def test_endpoint_is_a_host_and_a_port(text: str, expected: tuple[str, int]) -> None:
+    """Without a host it is the one that is meant by default."""
+    assert expected == grammar.endpoint(text, host="here")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ":",
+        "localhost",
+        ":7777",
+        "::1:7777",
+        "[::1]",
+        "a:65536",
+        "a:-1",
+        "a:1e3",
+        "a b:1",
+        "a:1 ",
+    ],
+)
+def test_what_is_no_endpoint_is_refused(text: str) -> None:
+    """With what one looks like."""
+    with pytest.raises(BadValue, match="no address of a port; write such as"):
+        grammar.endpoint(text, host="here")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("dely", "the nearest is delay (a name beginning with _ would be ignored)"),
+        ("DELAY", "the nearest is delay (names are case-sensitive)"),
+        ("zzz", "the nearest is rate of delay, rate"),
+    ],
+)
+def test_nearest_known_name_is_told(name: str, words: str) -> None:
+    """And where none is near, all of them."""
+    assert words == grammar.nearest(name, ["delay", "rate"])

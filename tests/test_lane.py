@@ -907,12 +907,12 @@ class Handlers:
         return asyncio.Protocol()
 
 
-@pytest.mark.parametrize(("most", "full"), [(3, False), (2, True), (1, True)])
+@pytest.mark.parametrize(("most", "full"), [(4, False), (3, True), (2, True)])
 async def test_connections_in_lanes_and_with_aiohttp_are_bounded_together(
     *, most: int, full: bool
 ) -> None:
-    """One is in its lane, one was handed over, and aiohttp's are counted when it matters."""
-    hall = Hall(fakes.House().desk, Connections(), Handlers(), most=most)
+    """One is in its lane, one an echo, one was handed over; aiohttp's count when it matters."""
+    hall = Hall(fakes.House().desk, Connections(), Handlers(), most=most, others=["echo"])
     hall.lanes.add(hall.lane())
     hall.hand_over(hall.lane())
 

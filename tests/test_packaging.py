@@ -25,7 +25,9 @@ import checkout
 ROOT = Path(__file__).resolve().parent.parent
 DELIVERED = ("app", "static", "templates")
 LOCKS = (checkout.RUNTIME_LOCK, checkout.DEV_LOCK)
-ANNOUNCEMENT = re.compile(r"Dawdle on (http://127\.0\.0\.1:\d+) \(echo off, data .+\)\n")
+ANNOUNCEMENT = re.compile(
+    r"Dawdle on (http://127\.0\.0\.1:\d+) \(echo 127\.0\.0\.1:\d+, data .+\)\n"
+)
 
 pytestmark = pytest.mark.timeout(180)
 

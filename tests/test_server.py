@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import resource
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,9 @@ async def test_equal_random_gives_equal_delays(
         ({"delay": "400"}, "delay 400: "),
         ({"max_delay": "5"}, "delay 1-30: "),
         ({"default_profile": "nobody"}, "there is no profile 'nobody'"),
+        ({"echo_delay": "301"}, "echo_delay 301: 301s is longer"),
+        ({"echo_rate": "10"}, "echo_rate 10: '10' is not a rate of bytes"),
+        ({"echo_fault": "stall"}, "echo_fault stall: "),
         ({"profiles": "nowhere.toml"}, "profiles nowhere.toml can't be read"),
     ],
 )
@@ -285,8 +289,36 @@ async def test_service_announces_itself_and_warns_when_it_is_open_to_all(
     async with serving(choose(tmp_path)) as service:
         server._announce(service, settings)
 
-    assert f"Dawdle on {service.url} (echo off, data {tmp_path})\n" == capsys.readouterr().out
+    said = f"Dawdle on {service.url} (echo {service.echo_address}, data {tmp_path})\n"
+    assert said == capsys.readouterr().out
     assert ([logging.WARNING] if warns else []) == [each.levelno for each in caplog.records]
+
+
+# --- the echo alone ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("knobs", "sentence"),
+    [
+        ({"rate": "fast"}, "--rate: 'fast' is not a rate of bytes"),
+        ({"delay": "301"}, "--delay: 301s is longer"),
+        ({"fault": "stall"}, "--fault: "),
+    ],
+)
+def test_bad_knob_of_the_echo_alone_is_fatal(knobs: dict[str, str], sentence: str) -> None:
+    """Called by the option that it was given with."""
+    with pytest.raises(Fatal) as refusal:
+        server.serve_echo("127.0.0.1", 0, knobs)
+
+    assert str(refusal.value).startswith(sentence)
+
+
+def test_port_of_the_echo_alone_in_use_is_fatal() -> None:
+    """The port is named."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Fatal, match=f"^port {port} is in use; "):
+            server.serve_echo("127.0.0.1", port, {})
 
 
 # --- stopping ------------------------------------------------------------------------------------
@@ -393,7 +425,7 @@ async def test_full_collections_wait_until_nobody_waits(monkeypatch: pytest.Monk
     feed = Feed(1, most_viewers=1)
     monkeypatch.setattr("app.server.gc", collector)
     monkeypatch.setattr("app.server.COLLECT_EVERY_S", 0)
-    app: Any = {keys.RECORDER: house.recorder, keys.FEED: feed}
+    app: Any = {keys.DESK: house.desk, keys.FEED: feed}
     begun = ["collect", "freeze", "at (700, 10, 1000000)"]
 
     chore = asyncio.create_task(server._collect_when_idle(app))

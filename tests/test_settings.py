@@ -23,11 +23,16 @@ EXAMPLES: Mapping[str, tuple[str, object]] = {
     "tls_cert": ("tls/cert.pem", Path("tls/cert.pem")),
     "tls_key": ("tls/key.pem", Path("tls/key.pem")),
     "tls_self_signed": ("true", True),
+    "echo": ("off", False),
+    "echo_port": ("7000", 7000),
     "lane": ("off", False),
     "delay": ("normal(2s,500ms)", "normal(2s,500ms)"),
     "time_scale": ("0.01", 0.01),
     "profiles": ("profiles.toml", Path("profiles.toml")),
     "default_profile": ("slow-tail", "slow-tail"),
+    "echo_delay": ("100-300ms", "100-300ms"),
+    "echo_rate": ("10k/s", "10k/s"),
+    "echo_fault": ("reset@100", "reset@100"),
     "data": ("/var/lib/dawdle", Path("/var/lib/dawdle")),
     "default_run": ("ci", "ci"),
     "idle_gap": ("250ms", 250_000_000),
@@ -38,6 +43,9 @@ EXAMPLES: Mapping[str, tuple[str, object]] = {
     "max_size": ("64", 64),
     "max_keys": ("1", 1),
     "viewers": ("0", 0),
+    "max_echo_connections": ("1", 1),
+    "echo_idle": ("100ms", 100_000_000),
+    "websocket_message": ("1", 1),
     "shutdown_grace": ("1.5", 1_500_000_000),
     "allowed_hosts": ("One.Example, two.example", ("one.example", "two.example")),
     "token": (SECRET, SECRET),
@@ -58,6 +66,8 @@ REFUSED = [
     ("tls_cert", "cert.pem", "./cert.pem is given without tls_key; give both or neither"),
     ("tls_key", "key.pem", "./key.pem is given without tls_cert; give both or neither"),
     ("tls_self_signed", "maybe", "neither true nor false"),
+    ("echo", "loud", "neither true nor false"),
+    ("echo_port", "65536", "65536 is out of range; use 0 to 65535"),
     ("lane", "fast", "neither true nor false"),
     ("delay", "  ", "blank"),
     ("time_scale", "10.1", "10.1 is out of range; use 0 to 10"),
@@ -66,6 +76,9 @@ REFUSED = [
     ("time_scale", "-1", "not a number"),
     ("profiles", "a\x00b", "control character"),
     ("default_profile", "Slow", "can't name a profile"),
+    ("echo_delay", "", "blank"),
+    ("echo_rate", "", "blank"),
+    ("echo_fault", " ", "blank"),
     ("data", "", "blank"),
     ("default_run", "latest", "choose another name"),
     ("default_run", "a b", "can't name a run"),
@@ -78,6 +91,9 @@ REFUSED = [
     ("max_size", "63", "63 is out of range; use 64 or more"),
     ("max_keys", "0", "use 1 or more"),
     ("viewers", "-1", "not a whole number"),
+    ("max_echo_connections", "0", "use 1 or more"),
+    ("echo_idle", "99ms", "99ms is out of range; use 100ms to 86400s"),
+    ("websocket_message", "0", "use 1 or more"),
     ("shutdown_grace", "nan", "not a duration"),
     ("allowed_hosts", "https://one.example", "not a host name"),
     ("allowed_hosts", "one.example,", "not a host name"),
@@ -190,9 +206,12 @@ def test_the_defaults_are_those_users_rely_on() -> None:
         "host": "127.0.0.1",
         "port": "3000",
         "tls_self_signed": "false",
+        "echo": "true",
+        "echo_port": "7777",
         "lane": "true",
         "delay": "1-30",
         "time_scale": "1",
+        "echo_delay": "0",
         "data": "./data",
         "idle_gap": "10s",
         "journal": "1000000",
@@ -202,11 +221,29 @@ def test_the_defaults_are_those_users_rely_on() -> None:
         "max_size": "16m",
         "max_keys": "100000",
         "viewers": "100",
+        "max_echo_connections": "10000",
+        "echo_idle": "300s",
+        "websocket_message": "1m",
         "shutdown_grace": "35s",
         "access_log": "false",
         "log_format": "text",
         "log_level": "info",
     } == defaults
+
+
+@pytest.mark.parametrize(
+    ("given", "port"),
+    [
+        ({}, 7777),
+        ({"port": 0}, 0),
+        ({"port": 0, "echo_port": 7777}, 7777),
+        ({"echo_port": 0}, 0),
+        ({"port": 8080}, 7777),
+    ],
+)
+def test_port_0_lets_the_echo_take_a_free_port_too(given: dict[str, object], port: int) -> None:
+    """Servers that start side by side on free ports must not meet on the echo's."""
+    assert port == Settings.model_validate(given).echo_listens_on
 
 
 def test_in_code_none_means_not_given() -> None:
@@ -407,7 +444,11 @@ def test_an_unknown_name_in_the_environment_is_refused(
 
 def test_names_for_the_command_of_a_run_are_no_settings(tmp_path: Path) -> None:
     """`dawdle run` sets them, and its command may itself serve."""
-    environ = {"DAWDLE_URL": "http://127.0.0.1:3000", "DAWDLE_RUN": "ci-7"}
+    environ = {
+        "DAWDLE_URL": "http://127.0.0.1:3000",
+        "DAWDLE_RUN": "ci-7",
+        "DAWDLE_ECHO_ADDRESS": "127.0.0.1:7777",
+    }
 
     assert Settings() == load({}, environ, tmp_path).settings
 

@@ -179,8 +179,8 @@ async def test_failed_migration_leaves_the_old_schema(
 
 FULL = Span(
     span_id(7, 3), "ci-1", Kind.WEBSOCKET, "POST", "/aio?ключ=1", 1_700_000_000_000_000_000,
-    "k", 2, 3, 4, "1.1", "curl", 5, 6, 7, 8, 0.01, 9, 10, 11, 12, 13, 503, 5, "reset",
-    Outcome.FAULTED, "client", 14, 2**40,
+    "k", 2, 3, 4, "1.1", "curl", 5, 6, 7, 8, 0.01, 9, 10, 11, 12, 13, 503, "reset",
+    Outcome.FAULTED, "client", 14, 2**40, 15, 5,
 )  # fmt: skip
 
 
@@ -197,8 +197,8 @@ async def test_page_is_json_by_columns(store: Store, path: Path) -> None:
         '"key":"k","attempt":2,"connection":3,"connection_request":4,"http_version":"1.1",'
         '"user_agent":"curl","in_flight":5,"queue_wait_ns":6,"barrier_wait_ns":7,"delay_ns":8,'
         '"time_scale":0.01,"drip":9,"wait_begun_ns":10,"first_byte_ns":11,"last_byte_ns":12,'
-        '"end_ns":13,"status":503,"retry_after_s":5,"fault":"reset","outcome":"faulted",'
-        '"ended_by":"client","bytes_in":14,"bytes_out":1099511627776}'
+        '"end_ns":13,"status":503,"fault":"reset","outcome":"faulted","ended_by":"client",'
+        '"bytes_in":14,"bytes_out":1099511627776,"messages":15,"retry_after_s":5}'
     )
     assert [(FULL.id, 1, expected), (1, 2, mock.ANY)] == sorted(pages, reverse=True)
     columns = json.loads(min(pages)[2])

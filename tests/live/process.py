@@ -26,7 +26,8 @@ PATIENCE_S = 45.0  # for what must happen, on a machine that is busy with other 
 HOST = "127.0.0.1"
 
 ANNOUNCEMENT = re.compile(
-    r"Dawdle on (?P<url>https?://(?P<host>[^/]+):(?P<port>[0-9]+)) \(echo off, data (?P<data>.+)\)"
+    r"Dawdle on (?P<url>https?://(?P<host>[^/]+):(?P<port>[0-9]+)) "
+    r"\(echo (?P<echo>off|\S+:[0-9]+), data (?P<data>.+)\)"
 )
 
 # A test under this mark runs against a server on uvloop and one on asyncio's own loop.
@@ -160,6 +161,7 @@ class Dawdle:
         self.url = match["url"]
         self.host = match["host"].strip("[]")
         self.port = int(match["port"])
+        self.echo_port = int(match["echo"].rpartition(":")[2]) if match["echo"] != "off" else 0
         return self
 
     @property
@@ -175,6 +177,12 @@ class Dawdle:
     def connect(self) -> Wire:
         """A connection, closed with the server at the latest."""
         wire = Wire(self.port, self.host)
+        self._wires.append(wire)
+        return wire
+
+    def echo(self) -> Wire:
+        """A connection to the TCP echo, closed with the server at the latest."""
+        wire = Wire(self.echo_port, self.host)
         self._wires.append(wire)
         return wire
 

@@ -137,6 +137,20 @@ def test_command_is_told_address_and_run(tmp_path: Path) -> None:
     assert ("ci-1", "kept") == (name, mine)
 
 
+def test_connections_to_the_echo_are_in_the_report(tmp_path: Path) -> None:
+    """The command is told where it is; what it sends there belongs to the run."""
+    visit = (
+        "import os, socket; host, port = os.environ['DAWDLE_ECHO_ADDRESS'].split(':')\n"
+        "with socket.create_connection((host, int(port))) as echo:\n"
+        "    echo.sendall(b'x'); assert echo.recv(1) == b'x'"
+    )
+    ended = dawdle(
+        tmp_path, "run", "--check", "completed=1&requests=1", "--", sys.executable, "-c", visit
+    )
+
+    assert 0 == ended.returncode, ended.stdout
+
+
 def test_requests_that_name_no_run_are_in_the_report(tmp_path: Path) -> None:
     """A client needs the address alone; one that names the run counts to the same."""
     ended = run(

@@ -27,14 +27,15 @@ def test_announcement_is_the_first_and_only_line(start: Start) -> None:
 
     assert server.port > 0
     assert (
-        server.output == f"Dawdle on http://{HOST}:{server.port} (echo off, data {server.data})\n"
+        f"Dawdle on http://{HOST}:{server.port} (echo {HOST}:{server.echo_port}, "
+        f"data {server.data})\n" == server.output
     )
     assert server.get("/aio?delay=0").status == 200
 
 
 def test_data_folder_is_announced_as_it_was_given(start: Start, tmp_path: Path) -> None:
     """A relative folder stays one, and reads as such."""
-    server = start("--data", "nested/data")
+    server = start("--data", "nested/data", "--no-echo")
 
     assert server.output.endswith("(echo off, data ./nested/data)\n")
     assert (tmp_path / "nested/data").is_dir()
@@ -192,6 +193,7 @@ def test_data_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
         (["--config", "nope.toml"], "--config nope.toml: there is no such file"),
         (["--tls-cert", "nope.pem", "--tls-key", "nope.pem"], "tls_cert nope.pem and "),
         (["--host", "host.invalid"], "host host.invalid is no address of this machine"),
+        (["--echo-delay", "nan"], "echo_delay nan: 'nan' is "),
         (["--dealy", "1"], "no such option"),
         (["surplus"], "got unexpected extra argument"),
     ],
@@ -202,6 +204,18 @@ def test_bad_option_is_a_sentence(tmp_path: Path, options: list[str], beginning:
 
     assert said.lower().startswith(beginning.lower())
     assert "; " in said  # then comes the remedy
+
+
+def test_port_of_the_echo_in_use_is_a_sentence(start: Start, tmp_path: Path) -> None:
+    """It says that the echo can be left out."""
+    port = start().echo_port
+
+    said = sentence(tmp_path, "serve", "--port", "0", "--echo-port", str(port), "--data", "other")
+
+    assert said == (
+        f"echo: port {port} is in use; stop what listens there, or choose another port, or 0 for "
+        "any free one, or --no-echo"
+    )
 
 
 def test_bad_environment_is_a_sentence(tmp_path: Path) -> None:
