@@ -132,7 +132,7 @@ def test_a_drip_breaks_off_after_half_the_steps(house: House, fault: str) -> Non
 
     written = [((at - begun_ns) // MILLISECOND, data) for at, data in call.transport.writes]
     assert [(0, written[0][1]), (400, BODY[:2]), (800, BODY[2:4])] == written
-    assert written[0][1].endswith(b"\r\n\r\n")
+    assert written[0][1].endswith(b"\r\nConnection: close\r\n\r\n")
     fin_ns = call.transport.fin_ns
     assert fin_ns == (begun_ns + 800 * MILLISECOND if fault == "truncate" else None)
     assert call.span.last_byte_ns is None
@@ -591,10 +591,10 @@ def test_a_worker_is_free_once_its_reply_is_broken(house: House) -> None:
     assert house.clock.now() == last.span.wait_begun_ns
 
 
-@pytest.mark.parametrize("query", ["capacity=1&delay=9", "barrier=5"])
+@pytest.mark.parametrize("query", ["capacity=1&delay=0", "barrier=5"])
 def test_a_deleted_run_answers_those_who_are_held(house: House, query: str) -> None:
     """With 503, and nobody's turn comes instead."""
-    calls = [house.call(f"{query}&run=ci") for _ in range(3)]
+    calls = [house.call(f"{each}&run=ci") for each in ("capacity=1&delay=9", query, query)]
     house.clock.advance(SECOND)
     house.runs.delete(calls[0].exchange.run)
 
@@ -603,6 +603,27 @@ def test_a_deleted_run_answers_those_who_are_held(house: House, query: str) -> N
 
     fresh = house.call("delay=0&capacity=1&run=ci")
     assert Outcome.COMPLETED is fresh.span.outcome
+
+
+def test_what_was_held_is_noted_before_the_span_is_kept(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever keeps it may write it down at once; and it is kept before the next one is served."""
+    kept: list[tuple[int, int]] = []
+    calls: list[Call] = []
+    monkeypatch.setattr(
+        house.recorder,
+        "_on_end",
+        lambda span: kept.append(
+            (span.queue_wait_ns, sum(call.span.wait_begun_ns is not None for call in calls))
+        ),
+    )
+    calls += [house.call("delay=5&capacity=1&run=ci") for _ in range(3)]
+    house.clock.advance(SECOND)
+    calls[1].leave()
+    calls[0].leave()
+
+    assert [(SECOND, 1), (0, 1)] == kept
 
 
 def test_a_service_that_stops_serves_those_who_queue(house: House) -> None:
