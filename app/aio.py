@@ -81,7 +81,15 @@ Texts = tuple[str, str | None, str | None, str | None, str | None, str | None, s
 def _understood(texts: Texts, method: str, http_version: str, keep_alive: bool) -> Request:
     target, header, run, key, profile, agent, accept = texts
     return Request(
-        asked=Asked(_query(target), header, run, key, profile, head=method == "HEAD"),
+        asked=Asked(
+            _query(target),
+            header,
+            run,
+            key,
+            profile,
+            head=method == "HEAD",
+            old=http_version == "1.0",
+        ),
         method=method,
         target=readable(target),
         http_version=http_version,
@@ -229,8 +237,10 @@ async def _flush(request: web.Request, transport: asyncio.Transport) -> bool:
     if transport.get_write_buffer_size():
         with suppress(ConnectionError):
             await request.writer.drain()
+    if transport.is_closing():
+        return False
     transport.set_write_buffer_limits()
-    return not transport.is_closing()
+    return True
 
 
 # --- CORS ----------------------------------------------------------------------------------------

@@ -140,8 +140,7 @@ def mark(outcome: Outcome, status: int | None) -> str:
 def bar(span: Span, axis: Axis, now_ns: int) -> Bar:
     """The span on the axis; it lasts until now when it has not ended."""
     end_ns = max(now_ns if span.end_ns is None else span.end_ns, span.arrival_ns)
-    queued_ns = span.queue_wait_ns + span.barrier_wait_ns
-    begun_ns = min(span.arrival_ns + queued_ns, end_ns)
+    begun_ns = min(_begun_ns(span, end_ns), end_ns)
     replied_ns = end_ns if span.first_byte_ns is None else span.first_byte_ns
     return Bar(
         span=span,
@@ -153,6 +152,13 @@ def bar(span: Span, axis: Axis, now_ns: int) -> Bar:
         replying=axis.stretch(replied_ns, end_ns),
         unreached=axis.stretch(end_ns, _due_ns(span) or 0),
     )
+
+
+def _begun_ns(span: Span, end_ns: int) -> int:
+    """When nothing held the span any more; what never came so far was held to its end."""
+    if span.wait_begun_ns is None:
+        return end_ns
+    return span.arrival_ns + span.queue_wait_ns + span.barrier_wait_ns
 
 
 def ticks(length_ns: int) -> Iterator[Tick]:

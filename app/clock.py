@@ -105,9 +105,13 @@ class SystemClock:
             while alarms and alarms[0][DUE] <= now_ns:
                 self._call(heappop(alarms))
         finally:
-            if alarms and self._timer is None:
-                due_ns = alarms[0][DUE]
-                self._set_timer(due_ns, max(due_ns - self.now(), SHORTEST_TIMER_NS))
+            if alarms:
+                self._await(alarms[0][DUE])
+
+    def _await(self, due_ns: int) -> None:
+        """Set the timer; whoever was called just now may have set it beyond the earliest alarm."""
+        if self._timer is None or due_ns < self._timer_due_ns:
+            self._set_timer(due_ns, max(due_ns - self.now(), SHORTEST_TIMER_NS))
 
     def _call(self, alarm: "_Alarm") -> None:
         callback, alarm[CALLBACK] = alarm[CALLBACK], None

@@ -28,6 +28,9 @@ TABLE: dict[str, tuple[HTTPStatus, str]] = {
     "body-too-large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request body is too large"),
     "upgrade-required": (HTTPStatus.UPGRADE_REQUIRED, "Another protocol is spoken here"),
     "too-many-waiting": (HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests are waiting"),
+    "rate-exceeded": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests, on purpose"),
+    "queue-full": (HTTPStatus.SERVICE_UNAVAILABLE, "The queue is full, on purpose"),
+    "barrier-timeout": (HTTPStatus.GATEWAY_TIMEOUT, "Too few came to the barrier"),
     "too-many-echoes": (HTTPStatus.SERVICE_UNAVAILABLE, "Too many echoes are open"),
     "too-many-jobs": (HTTPStatus.SERVICE_UNAVAILABLE, "Too many jobs are waiting"),
     "disk-trouble": (HTTPStatus.INSUFFICIENT_STORAGE, "The disk does not take it"),
@@ -46,11 +49,13 @@ class Problem(Exception):
     Something we answer with a 4xx or 5xx: a row of `TABLE` and what happened this time.
 
     *detail* is one sentence: value, rule, remedy. *parameter* names the knob or field at fault.
+    *retry_after_ns* is how long it makes sense to stay away, where that is known.
     """
 
     code: str
     detail: str
     parameter: str | None = None
+    retry_after_ns: int | None = None
 
     @property
     def status(self) -> HTTPStatus:

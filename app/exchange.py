@@ -7,34 +7,37 @@ texts of the request and a transport, and is told when all is written.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable
 from random import Random
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from app import reply
+from app import faults, reply
 from app.clock import SHORTEST_TIMER_NS, Alarm, Clock
 from app.errors import OUR_FAULT, Problem
+from app.faults import Ending, Script
 from app.pacing import Drip
+from app.passage import Passage
 from app.plan import Asked, Knobs, Ordinal, Plan, Planner, draw, draws_for
 from app.recorder import Recorder
+from app.reply import whole_seconds
 from app.runs import Run, Runs
 from app.spans import Kind, Outcome, Span
 
 NO_PLAN = Plan(delay_ns=0)
+# The refusals that were asked for; each names the knob as its parameter.
+ON_PURPOSE = frozenset({"rate-exceeded", "queue-full", "barrier-timeout"})
 
 log = logging.getLogger("dawdle")
 
 
-class Transport(Protocol):
+class Transport(faults.Wire, Protocol):
     """What an exchange needs of a connection; every `asyncio.Transport` has it."""
 
     def write(self, data: bytes, /) -> None:
         """Send the bytes, now or as soon as the peer reads."""
-
-    def abort(self) -> None:
-        """Close the connection at once, whatever is still to be sent."""
 
 
 class Request(NamedTuple):
@@ -86,13 +89,21 @@ class Desk:
         self.waiting = 0
         self.stopping = False  # what is new is refused
         self.over = False  # what waited was dismissed: whoever is cut off now, we did it
+        self.silent: set[Exchange] = set()  # whose fault is never to end by itself
+        self.longest_silence_ns = planner.limits.max_delay_ns
         self._on_idle: Callable[[], None] = lambda: None
         self._random = random
 
     def stop(self, on_idle: Callable[[], None]) -> None:
-        """Refuse what is new; *on_idle* is called when nothing waits any more."""
+        """
+        Refuse what is new; *on_idle* is called when nothing waits any more.
+
+        What has fallen silent on purpose has no reply to wait for: it ends now.
+        """
         self.stopping = True
         self._on_idle = on_idle
+        for exchange in list(self.silent):
+            exchange.dismiss(_stopping())
         if not self.waiting:
             on_idle()
 
@@ -115,7 +126,7 @@ class Desk:
         try:
             knobs = self.planner.read(request.asked)
             if self.stopping or self.waiting >= self.max_waiting:
-                raise self._no_room()
+                raise self._no_room(knobs)
         except Problem as problem:
             run = self._run(self.planner.find_run(request.asked), now_ns)
             span = self._open(run, request, now_ns, connection, connection_request)
@@ -125,8 +136,14 @@ class Desk:
         key = knobs.key
         attempt = None if key is None else run.gate.attempt(key)
         plan = knobs.certain or self._draw(knobs, _ordinal(knobs, attempt, arrived))
+        if knobs.fail is not None:
+            attempt = attempt or run.gate.attempt(_nameless(request))
+            plan = knobs.fail.of(plan, attempt)
         span = self._open(run, request, now_ns, connection, connection_request, plan, key, attempt)
-        return Exchange(self, request, span, run, plan)
+        exchange = Exchange(self, request, span, run, plan)
+        if knobs.is_limited:
+            exchange.limit(knobs)
+        return exchange
 
     def _open(  # noqa: PLR0917 - by position: half the time
         self,
@@ -156,14 +173,11 @@ class Desk:
             None if plan is None else plan.drip,
         )
 
-    def _no_room(self) -> Problem:
-        if self.stopping:
-            return Problem("shutting-down", "this server is stopping; try again when it is back")
-        return Problem(
-            "too-many-waiting",
-            f"{self.waiting} requests wait already, as many as may (max_waiting); "
-            "send fewer at once",
-        )
+    def _no_room(self, knobs: Knobs) -> Problem:
+        problem = _stopping() if self.stopping else _too_many(self.waiting)
+        if knobs.retry_after is not None:
+            problem.retry_after_ns = round(knobs.retry_after * self.time_scale)
+        return problem
 
     def _draw(self, knobs: Knobs, ordinal: Ordinal) -> Plan:
         draws = draws_for(knobs.seed, ordinal, self._random)
@@ -171,6 +185,17 @@ class Desk:
 
     def _run(self, name: str | None, now_ns: int) -> Run:
         return self.runs.unnamed(now_ns) if name is None else self.runs.named(name, now_ns)
+
+
+def _stopping() -> Problem:
+    return Problem("shutting-down", "this server is stopping; try again when it is back")
+
+
+def _too_many(waiting: int) -> Problem:
+    return Problem(
+        "too-many-waiting",
+        f"{waiting} requests wait already, as many as may (max_waiting); send fewer at once",
+    )
 
 
 def _ordinal(knobs: Knobs, attempt: int | None, arrived: int) -> Ordinal:
@@ -182,6 +207,12 @@ def _ordinal(knobs: Knobs, attempt: int | None, arrived: int) -> Ordinal:
     return arrived
 
 
+def _nameless(request: Request) -> bytes:
+    """What attempts without a key are counted by: method and target, however long they are."""
+    text = f"{request.method} {request.target}".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).digest()
+
+
 class Exchange:
     """
     One request between its arrival and its end.
@@ -189,14 +220,15 @@ class Exchange:
     The owner calls `begin`; the exchange waits, writes its reply and calls back. The reply is the
     *problem* when it was refused, or is dismissed while it waits; a reply that has begun by then
     breaks off. Then the owner sees to it that the kernel gets the bytes, and closes exchange or
-    connection as `keep_alive` says.
+    connection as `keep_alive` says; after a fault it reads on for a while before, so that its
+    close does not turn a FIN into a RST.
 
     As a context manager it closes its span on every way out: cancelled means that the client
     left (a service that stops dismisses what waits before it cancels anything).
     """
 
     __slots__ = (
-        "_alarm", "_desk", "_next", "_on_end", "_request", "_transport", "keep_alive",
+        "_alarm", "_desk", "_next", "_on_end", "_passage", "_request", "_transport", "keep_alive",
         "plan", "problem", "run", "span",
     )  # fmt: skip
 
@@ -218,6 +250,7 @@ class Exchange:
         self._request = request
         self._alarm: Alarm | None = None
         self._next: Callable[[], None] | None = None
+        self._passage: Passage | None = None
         self._transport: Transport | None = None
         self._on_end: Callable[[], None] | None = None
 
@@ -226,24 +259,58 @@ class Exchange:
         """Whether nothing more will be written."""
         return self._on_end is None
 
+    @property
+    def is_faulted(self) -> bool:
+        """Whether the fault of the plan has begun: with its first byte, or with what has none."""
+        return self.plan.fault is not None and self.span.fault is not None
+
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether a fault has closed our side of the connection, and that alone."""
+        return self.plan.fault is not None and self.problem is None
+
     # --- waiting ---------------------------------------------------------------------------------
 
     def begin(self, transport: Transport, on_end: Callable[[], None]) -> None:
         """Begin the wait; *on_end* is called once, when the reply is written or broken off."""
         self._transport = transport
         self._on_end = on_end
-        if self.problem is None:
-            self._wait(self.span.arrival_ns)
-        else:
+        if self.problem is not None:
             self._refuse(self.problem)
             self._end()
+        elif self._passage is None:
+            self._wait(self.span.arrival_ns)
+        else:
+            self._enlist()
+            self._passage.begin()
+
+    def limit(self, knobs: Knobs) -> None:
+        """Have it pass the limits that *knobs* name before it waits."""
+        self._passage = Passage(
+            self.run.gate.turnstile,
+            knobs,
+            self.span,
+            self._desk.clock,
+            on_passed=self._pass,
+            on_refused=self.dismiss,
+        )
+
+    def _pass(self) -> None:
+        if self._passage is not None:
+            self._passage.expect(self._planned_ns())
+        self._wait(self._desk.clock.now())
+
+    def _planned_ns(self) -> int:
+        """How long this takes from now on."""
+        silence_ns = self._desk.longest_silence_ns if self.plan.fault in faults.SILENT else 0
+        return (self.span.scaled_delay_ns or 0) + silence_ns
 
     def _wait(self, begun_ns: int) -> None:
         """Nothing holds the request back any more: its delay begins."""
         span = self.span
         span.wait_begun_ns = begun_ns
         delay_ns = (span.delay_ns and span.scaled_delay_ns) or 0
-        if span.drip is not None:
+        if span.drip is not None and self.plan.sent_status is not None:
             self._join()
             self._next = lambda: self._begin_drip(delay_ns)
             self._ring()
@@ -256,7 +323,14 @@ class Exchange:
                 self._join()
 
     def _join(self) -> None:
-        """Count as waiting, among those who can be dismissed; those who watch are told."""
+        """Count as waiting; those who watch are told."""
+        if self._passage is None:  # else it has waited before its limits already
+            self._enlist()
+        else:
+            self._desk.recorder.changed(self.span)
+
+    def _enlist(self) -> None:
+        """Be among those who can be dismissed."""
         self._desk.waiting += 1
         self.run.waiting.add(self)
         self._desk.recorder.changed(self.span)
@@ -296,6 +370,8 @@ class Exchange:
         """Nothing more will be written: tell the owner."""
         on_end, self._on_end = self._on_end, None
         self._next = None  # it holds us
+        if self.plan.fault is not None:
+            self._desk.silent.discard(self)
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -305,8 +381,12 @@ class Exchange:
     # --- replying --------------------------------------------------------------------------------
 
     def _reply(self) -> None:
-        content = reply.body(self.plan)
-        self._write_head(content, b"" if self.span.method == "HEAD" else content)
+        plan = self.plan
+        if plan.fault is not None:
+            self._break(faults.script(plan.fault, reply.body(plan)))
+            return
+        content = reply.body(plan)
+        self._write_head(len(content), b"" if self.span.method == "HEAD" else content)
         self.span.last_byte_ns = self.span.first_byte_ns
         self._end()
 
@@ -314,9 +394,11 @@ class Exchange:
         span, now_ns = self.span, self._desk.clock.now()
         content_type, content = self._desk.explain(problem, accept=self._request.accept)
         span.status = int(problem.status)
+        if problem.code in ON_PURPOSE:
+            span.fault = problem.parameter
+        span.retry_after_ns = self._retry_after_ns(problem)
         head = reply.refusal(
             span,
-            problem.status,
             content_type,
             length=len(content),
             keep_alive=self._may_keep_alive(),
@@ -325,35 +407,46 @@ class Exchange:
         self._write(head, b"" if span.method == "HEAD" else content)
         span.first_byte_ns = span.last_byte_ns = now_ns
 
-    def _begin_drip(self, delay_ns: int) -> None:
-        content = reply.body(self.plan)
-        self._write_head(content, b"")
-        self._desk.recorder.changed(self.span)
-        self._drip(content, Drip(len(content), self.plan.drip or 1, delay_ns), 0)
+    def _retry_after_ns(self, problem: Problem) -> int | None:
+        """What was asked for, else what is known to make sense."""
+        asked_ns = reply.retry_after_ns(self.plan, self.span.time_scale, problem.status)
+        if asked_ns is not None or problem.retry_after_ns is None:
+            return asked_ns
+        return whole_seconds(problem.retry_after_ns)
 
-    def _drip(self, content: bytes, drip: Drip, sent: int) -> None:
+    def _begin_drip(self, delay_ns: int) -> None:
+        plan = self.plan
+        script = faults.script(plan.fault, reply.body(plan))
+        self.keep_alive = self.keep_alive and plan.fault is None
+        self._write_head(script.length, b"")
+        self._desk.recorder.changed(self.span)
+        drip = Drip(len(script.payload), plan.drip or 1, delay_ns, halved=script.halved)
+        self._drip(script, drip, 0)
+
+    def _drip(self, script: Script, drip: Drip, sent: int) -> None:
         """Write what is due and come back for the rest, in no finer steps than timers have."""
         clock, begun_ns = self._desk.clock, self.span.wait_begun_ns or 0
         now_ns = clock.now()
         due = drip.due_bytes(now_ns - begun_ns)
         if due > sent:
-            self._write(b"", content[sent:due])
-        if due == len(content):
-            self.span.last_byte_ns = now_ns
-            self._end()
+            self._write(b"", script.payload[sent:due])
+        if now_ns - begun_ns >= drip.end_ns:
+            self._conclude(script, now_ns)
         else:
-            self._next = lambda: self._drip(content, drip, due)
+            self._next = lambda: self._drip(script, drip, due)
             due_ns = max(begun_ns + drip.next_due_ns(due), now_ns + SHORTEST_TIMER_NS)
             self._alarm = clock.call_at(due_ns, self._ring)
 
-    def _write_head(self, content: bytes, payload: bytes) -> None:
-        """Write the head for that content, and *payload* of it: the first byte."""
+    def _write_head(self, length: int | None, payload: bytes) -> None:
+        """Write the head for a body of that length, and *payload* of it: the first byte."""
         span, plan = self.span, self.plan
         now_ns = self._desk.clock.now()
         span.status = plan.status
-        span.fault = plan.fault
-        keep_alive = self._may_keep_alive()
-        head = reply.head(span, plan, len(content), keep_alive=keep_alive, now_ns=now_ns)
+        purpose = plan.purpose
+        if purpose is not None:
+            span.fault = purpose
+            span.retry_after_ns = reply.retry_after_ns(plan, span.time_scale)
+        head = reply.head(span, plan, length, keep_alive=self._may_keep_alive(), now_ns=now_ns)
         self._write(head, payload)
         span.first_byte_ns = now_ns
 
@@ -367,21 +460,79 @@ class Exchange:
             self._transport.write(head + payload)
         self.span.bytes_out += len(payload)
 
+    # --- faults ----------------------------------------------------------------------------------
+
+    def _break(self, script: Script) -> None:
+        """Send the reply as the fault has it."""
+        span = self.span
+        self.keep_alive = False
+        if script.head:
+            self._write_head(script.length, script.sent)
+        else:
+            span.fault = self.plan.purpose
+            if script.sent:
+                span.first_byte_ns = self._desk.clock.now()
+                self._write(script.sent, b"")
+        self._conclude(script, span.first_byte_ns)
+
+    def _conclude(self, script: Script, last_byte_ns: int | None) -> None:
+        """What the script wants written is written, at that moment if it is anything."""
+        if not script.halved:
+            self.span.last_byte_ns = last_byte_ns
+        match script.ending:
+            case Ending.SILENCE:
+                self._fall_silent()
+            case Ending.RST:
+                self._cut_short()
+            case Ending.FIN:
+                self._hang_up()
+            case Ending.KEEP:
+                self._end()
+
+    def _hang_up(self) -> None:
+        # Over TLS the FIN has to wait for the owner's close, or what is still to be read would
+        # turn it into a RST.
+        if self._transport is not None and self._transport.can_write_eof():
+            faults.hang_up(self._transport)
+        self._end()
+
+    def _cut_short(self, ended_by: str | None = None) -> None:
+        """End with a RST: there is nothing for the kernel to get any more."""
+        on_end = self._on_end
+        self.close(Outcome.FAULTED, ended_by)
+        if self._transport is not None:
+            faults.reset(self._transport)
+        if on_end is not None:
+            on_end()
+
+    def _fall_silent(self) -> None:
+        """Do nothing more until somebody ends it."""
+        desk = self._desk
+        if desk.stopping:
+            self.dismiss(_stopping())
+            return
+        desk.silent.add(self)
+        desk.recorder.changed(self.span)
+        self._next = lambda: self._cut_short("cap")
+        due_ns = desk.clock.now() + desk.longest_silence_ns
+        self._alarm = desk.clock.call_at(due_ns, self._ring)
+
     # --- the end ---------------------------------------------------------------------------------
 
     def finish(self) -> None:
         """The kernel has the reply: close the span as it says."""
         if self.problem is None:
-            self.close(Outcome.COMPLETED)
+            self.close(Outcome.COMPLETED if self.plan.fault is None else Outcome.FAULTED)
         else:
-            self.close(*ENDINGS.get(self.problem.code, (Outcome.REJECTED, None)))
+            outcome, ended_by = ENDINGS.get(self.problem.code, (Outcome.REJECTED, None))
+            self.close(Outcome.FAULTED if self.is_faulted else outcome, ended_by)
 
     def abandon(self) -> None:
         """The connection is gone: the client left, unless it was us who cut it off."""
-        if self._desk.over:
-            self.close(Outcome.SHUTDOWN, "shutdown")
-        else:
-            self.close(Outcome.CLIENT_GONE, "client")
+        outcome, ended_by = (
+            (Outcome.SHUTDOWN, "shutdown") if self._desk.over else (Outcome.CLIENT_GONE, "client")
+        )
+        self.close(Outcome.FAULTED if self.is_faulted else outcome, ended_by)
 
     def fail(self) -> None:
         """It was our own fault."""
@@ -390,13 +541,19 @@ class Exchange:
 
     def close(self, outcome: Outcome, ended_by: str | None = None) -> None:
         """End the exchange and its span; the first to do so decides."""
+        desk = self._desk
+        passage, self._passage = self._passage, None  # it holds us
         if self in self.run.waiting:
             self.run.waiting.discard(self)
-            self._desk.leave()
+            desk.leave()
         if self._on_end is not None:
             self._on_end = None  # whoever closes need not be told
             self._end()
-        self._desk.recorder.close(self.run, self.span, outcome, ended_by)
+        if passage is not None:
+            passage.release()
+        desk.recorder.close(self.run, self.span, outcome, ended_by)
+        if passage is not None:  # only now, for nobody is to be served before we are not
+            passage.leave()
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,8 @@
-"""What must be counted across the requests of one run: ordinals and attempts."""
+"""What must be counted across the requests of one run: ordinals, attempts, and its limits."""
 
 from collections.abc import Hashable
+
+from app.turnstile import Turnstile
 
 
 class Tally:
@@ -30,16 +32,29 @@ class Gate:
     So a client that times out and retries at once meets the next attempt.
     """
 
-    __slots__ = ("_attempts", "_ordinals")
+    __slots__ = ("_attempts", "_ordinals", "_turnstile")
 
     def __init__(self, max_keys: int) -> None:
         self._ordinals = Tally(max_keys)
         self._attempts = Tally(max_keys)
+        self._turnstile: Turnstile | None = None
+
+    @property
+    def turnstile(self) -> Turnstile:
+        """Where the run's limits are kept; there is none before somebody asks for one."""
+        if self._turnstile is None:
+            self._turnstile = Turnstile()
+        return self._turnstile
 
     def ordinal(self, seed: int | None) -> int:
         """The arrival number, from 0, among the run's requests with this seed."""
         return self._ordinals.next(seed)
 
-    def attempt(self, key: str) -> int:
-        """Which attempt of *key* this is, from 1."""
-        return self._attempts.next(key) + 1
+    def attempt(self, name: Hashable) -> int:
+        """Which attempt this is, from 1, of what has that name."""
+        return self._attempts.next(name) + 1
+
+    def close(self) -> None:
+        """Let nobody in any more who waits before a limit: the run is over."""
+        if self._turnstile is not None:
+            self._turnstile.close()

@@ -28,6 +28,7 @@ _DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _INTEGER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SEED = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,18})([km]?)", re.ASCII)
+_RATE = re.compile(r"([0-9]{1,18})/([sm])", re.ASCII)
 _RUN = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}", re.ASCII)
 _PROFILE = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -125,6 +126,27 @@ def size(text: str) -> int:
     if match is None:
         raise BadValue(f"{quoted(text)} is not a size; write bytes such as 4096, 10k or 1m")
     return int(match[1]) << {"": 0, "k": 10, "m": 20}[match[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`10/s`: so many, one or more, in a period of nanoseconds."""
+
+    count: int
+    period_ns: int
+
+    def __str__(self) -> str:
+        return f"{self.count}/{'s' if self.period_ns == NANOSECONDS['s'] else 'm'}"
+
+
+def rate(text: str) -> Rate:
+    """A whole number a second or a minute: `10/s`, `100/m`."""
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise BadValue(f"{quoted(text)} is not a rate; write a number a second or minute, as 10/s")
+    if not int(match[1]):
+        raise BadValue(f"{quoted(text)} lets nothing through; use 1 or more")
+    return Rate(int(match[1]), NANOSECONDS[match[2]])
 
 
 # --- names ---------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ FIRST_REQUEST_S = 30  # for a new connection to bring one
 QUIET_S = 75  # between one reply and the next request; what nginx allows, too
 SWEEP_EVERY_S = 5.0
 
+LINGER_S = 10  # after a fault that closed our side; aiohttp bears it as long
 MOST_HELD = 65_536  # bytes that may arrive while a request waits
 
 FULL = reply.last_word(
@@ -209,10 +210,21 @@ class Lane(asyncio.Protocol):
         self._exchange = None
         exchange.finish()
         self._since_ns = exchange.span.end_ns or 0
-        if not exchange.keep_alive:
+        if exchange.keep_alive:
+            if self._held is not None:
+                self._release(self._held)
+        elif exchange.has_hung_up and self._transport.can_write_eof():
+            self._linger()
+        else:
             self._transport.close()
-        elif self._held is not None:
-            self._release(self._held)
+
+    def _linger(self) -> None:
+        """Read on: closing with bytes unread would turn our FIN into a RST."""
+        # As if it had been quiet already, so that it is closed after LINGER_S.
+        self._since_ns -= (QUIET_S - LINGER_S) * SECOND_NS
+        self._held = None
+        self._transport.set_protocol(Drain(self))
+        self._transport.resume_reading()
 
     def _fail(self) -> None:
         exchange, self._exchange = self._exchange, None
@@ -268,3 +280,16 @@ class Lane(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection off."""
         self._transport.abort()
+
+
+class Drain(asyncio.Protocol):
+    """A connection on which we have said all: what still comes is dropped."""
+
+    __slots__ = ("_lane",)
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the lane, for it is still in the hall."""
+        self._lane.connection_lost(exc)

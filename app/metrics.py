@@ -15,7 +15,9 @@ from prometheus_client.registry import Collector
 from app import __version__
 from app.connections import Connections
 from app.echoes import Echoes
+from app.effects import LIMITS
 from app.exchange import Desk
+from app.faults import Fault
 from app.feed import Feed
 from app.journal import Journal
 from app.recorder import Recorder
@@ -24,6 +26,7 @@ from app.spans import Outcome
 from app.titles.jobs import Jobs
 from app.titles.results import Code
 
+PURPOSES = ("status", "fail", *sorted(LIMITS), *Fault)
 # Who reads connections, and who of them requests.
 READERS = {"connections": ("lane", "aiohttp", "echo"), "requests": ("lane", "aiohttp")}
 
@@ -64,6 +67,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield self._spans()
+        yield self._faults()
         yield from self._gauges()
         yield from self._titles()
         yield CounterMetricFamily(
@@ -96,6 +100,14 @@ class Metrics(Collector):
                 traffic = getattr(self._connections, reader)
                 figures.add_metric([reader], getattr(traffic, name))
             yield figures
+
+    def _faults(self) -> Metric:
+        done = CounterMetricFamily(
+            "dawdle_faults", "What was done to spans on purpose, by name.", labels=["fault"]
+        )
+        for name in PURPOSES:
+            done.add_metric([name], self._recorder.faults[name])
+        return done
 
     def _titles(self) -> Iterator[Metric]:
         jobs = self._jobs

@@ -7,20 +7,27 @@ knobs into a `Plan`. Both are pure: no clock, no counting, no network.
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from app import delays, grammar
+from app import delays, faults, grammar
 from app.delays import Choice, Cycle, Delay, Fixed
 from app.errors import BadValue, Problem
-from app.grammar import quoted
+from app.faults import Chances, Fault
+from app.grammar import NANOSECONDS, Rate, quoted
 
 STATUSES = range(200, 600)
+FAILURES = range(400, 600)
+RETRYABLE = (429, 503)  # the statuses that may say when to come back
 BODYLESS = frozenset({204, 205, 304})  # RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5
 SMALLEST_SIZE = 64
+FAILURE = 503  # of `fail`, when it names none
+BARRIER_WAIT_NS = 30 * NANOSECONDS["s"]  # when `delay` says nothing else
+LONGEST_RETRY_AFTER_NS = 24 * 60 * NANOSECONDS["m"]
 
 # Requests repeat their knobs, and parsing is a pure function of the texts. Long texts are parsed
 # each time: else a thousand of them, each a list of thousands, would fill the memory.
@@ -40,17 +47,47 @@ class Limits:
 
 
 class Plan(NamedTuple):  # the values made for each request are tuples: three times as quick
-    """What we decided for one request: delay, status, pacing."""
+    """What we decided for one request: delay, status, fault, pacing."""
 
     delay_ns: int
     status: int = 200
     drip: int | None = None
     size: int | None = None
+    fault: Fault | None = None
+    fails: bool = False  # the status is that of `fail`
+    retry_after_ns: int | None = None  # to be told with a status of `RETRYABLE`
 
     @property
-    def fault(self) -> str | None:
+    def sent_status(self) -> int | None:
+        """The status the client gets to see; some faults leave it none."""
+        seen = self.fault is None or self.fault in faults.OF_BODIES
+        return self.status if seen else None
+
+    @property
+    def purpose(self) -> str | None:
         """What is done on purpose, as `X-Dawdle-Fault` names it."""
-        return None if self.status == 200 else "status"
+        if self.fault is not None:
+            return self.fault
+        if self.status == 200:
+            return None
+        return "fail" if self.fails else "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """`2:429` or `2:reset`: what becomes of the first so many attempts of a key."""
+
+    attempts: int
+    status: int = FAILURE
+    fault: Fault | None = None  # in place of that status
+
+    def of(self, plan: Plan, attempt: int) -> Plan:
+        """The plan for that attempt, from 1, of a request that else had *plan*."""
+        if attempt > self.attempts:
+            return plan
+        if self.fault is not None:
+            return plan._replace(fault=self.fault)
+        return plan._replace(status=self.status, fault=None, fails=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +98,19 @@ class Knobs:
     seed: int | None = None
     n: int | None = None
     status: Choice[int] | None = None
+    fault: Chances | None = None
+    fail: Fail | None = None
     key: str | None = None
+    retry_after: int | None = None  # nanoseconds
+    capacity: int | None = None
+    queue: int | None = None
+    rate: Rate | None = None
+    barrier: int | None = None
     drip: int | None = None
     size: int | None = None
     run: str | None = None
     certain: Plan | None = field(default=None, compare=False)  # where nothing is left to draw
+    is_limited: bool = field(default=False, compare=False)  # has to pass a limit of its run
 
 
 # --- reading knobs -------------------------------------------------------------------------------
@@ -85,11 +130,34 @@ def _one_status(text: str) -> int:
     return status
 
 
-def _from_one(text: str) -> int:
-    number = grammar.integer(text)
-    if number < 1:
-        raise BadValue(f"{quoted(text)} is too small; use 1 or more")
-    return number
+def _fail(text: str) -> Fail:
+    count, colon, failure = text.partition(":")
+    attempts = grammar.integer(count)
+    if not colon:
+        return Fail(attempts)
+    if not failure.isdecimal():
+        return Fail(attempts, fault=faults.fault(failure))
+    status = grammar.integer(failure)
+    if status not in FAILURES:
+        raise BadValue(f"status {failure} is no failure; use 400 to 599, or a fault")
+    return Fail(attempts, status)
+
+
+def _retry_after(text: str) -> int:
+    ns = grammar.duration(text)
+    if ns > LONGEST_RETRY_AFTER_NS:
+        raise BadValue(f"{quoted(text)} is longer than a day; use 86400 or less")
+    return ns
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = grammar.integer(text)
+        if number < least:
+            raise BadValue(f"{quoted(text)} is too small; use {least} or more")
+        return number
+
+    return read
 
 
 def _size(text: str, limits: Limits) -> int:
@@ -115,8 +183,15 @@ KNOBS: dict[str, Callable[[str, Limits], object]] = {
     "seed": _plain(grammar.seed),
     "n": _plain(grammar.integer),
     "status": _plain(_status),
+    "fault": _plain(faults.chances),
+    "fail": _plain(_fail),
     "key": _plain(grammar.key),
-    "drip": _plain(_from_one),
+    "retry_after": _plain(_retry_after),
+    "capacity": _plain(_at_least(1)),
+    "queue": _plain(grammar.integer),
+    "rate": _plain(grammar.rate),
+    "barrier": _plain(_at_least(2)),
+    "drip": _plain(_at_least(1)),
     "size": _size,
     "run": _plain(grammar.run_name),
     "profile": _plain(grammar.profile_name),
@@ -134,6 +209,7 @@ class Asked(NamedTuple):
     key: str | None = None  # Idempotency-Key
     profile: str | None = None  # /aio/NAME
     head: bool = False  # a HEAD request: the reply has no body
+    old: bool = False  # HTTP/1.0, which knows no chunks
 
 
 class Planner:
@@ -178,7 +254,7 @@ class Planner:
             if knob in NOT_IN_PROFILES:
                 raise Problem("bad-knob", f"{knob} can't be set by a profile; leave it out", knob)
         values = self._values(texts.items())
-        _check_combination(Knobs(**{"delay": self._default} | values), head=False)
+        _check_combination(self._filled_in(values))
         return values
 
     def read(self, asked: Asked) -> Knobs:
@@ -201,7 +277,7 @@ class Planner:
             + _named("run", asked.run)
             + _named("key", asked.key)
         )
-        return self._complete(query | header, head=asked.head)
+        return self._complete(query | header, head=asked.head, old=asked.old)
 
     def knobs(self, pairs: Mapping[str, str]) -> Knobs:
         """
@@ -221,12 +297,18 @@ class Planner:
                 return grammar.run_name(grammar.unescape(text))
         return None
 
-    def _complete(self, given: dict[str, Any], *, head: bool = False) -> Knobs:
+    def _complete(self, given: dict[str, Any], *, head: bool = False, old: bool = False) -> Knobs:
         name = given.pop("profile", self._default_profile)
         preset = {} if name is None else self._preset(name, "bad-knob")
-        knobs = Knobs(**({"delay": self._default} | preset | given))
-        _check_combination(knobs, head=head)
-        return replace(knobs, certain=_certain(knobs))
+        knobs = self._filled_in(preset | given)
+        _check_combination(knobs, head=head, old=old)
+        is_limited = any((knobs.rate, knobs.capacity, knobs.barrier))
+        return replace(knobs, certain=_certain(knobs), is_limited=is_limited)
+
+    def _filled_in(self, values: dict[str, Any]) -> Knobs:
+        longest_ns = min(BARRIER_WAIT_NS, self.limits.max_delay_ns)
+        default = Fixed(longest_ns) if "barrier" in values else self._default
+        return Knobs(**({"delay": default} | values))
 
     def _preset(self, name: str, code: str) -> dict[str, Any]:
         if name not in self.profiles:
@@ -265,23 +347,63 @@ def _named(name: str, text: str | None) -> list[tuple[str, str]]:
     return [] if text is None else [(name, text)]
 
 
-def _check_combination(knobs: Knobs, *, head: bool) -> None:
+def _check_combination(knobs: Knobs, *, head: bool = False, old: bool = False) -> None:
     """Refuse what no reply could be; judged from the knobs, whatever would be drawn."""
-    if knobs.drip and head:
-        raise Problem(
-            "impossible-combination",
-            f"drip={knobs.drip} needs a body and a reply to HEAD has none; use GET",
-            "drip",
-        )
+    impossible = chain(
+        _without_body(knobs, head=head), _without_chunks(knobs, old=old), _without_sense(knobs)
+    )
+    for name, sentence in impossible:
+        raise Problem("impossible-combination", f"{name}={sentence}", name)
+
+
+# Each of these yields the knob at fault, and what is to be said of it after `KNOB=`.
+Impossible = Iterator[tuple[str, str]]
+
+
+def _without_body(knobs: Knobs, *, head: bool) -> Impossible:
+    needing = [(name, fault) for name, fault in _faults(knobs) if fault in faults.OF_BODIES]
+    pacing = [("drip", knobs.drip)] if knobs.drip else []
+    if head:
+        for name, value in pacing + needing:
+            yield name, f"{value} needs a body and a reply to HEAD has none; use GET"
+    size = [("size", knobs.size)] if knobs.size else []
     bodyless = BODYLESS.intersection(knobs.status.items if knobs.status else ())
-    for name, value in (("drip", knobs.drip), ("size", knobs.size)):
-        if value and bodyless:
-            raise Problem(
-                "impossible-combination",
-                f"{name}={value} needs a body and a {min(bodyless)} has none; "
-                "leave one of them out",
+    if bodyless:
+        for name, value in pacing + size + needing:
+            yield (
                 name,
+                f"{value} needs a body and a {min(bodyless)} has none; leave one of them out",
             )
+
+
+def _without_chunks(knobs: Knobs, *, old: bool) -> Impossible:
+    for name, fault in _faults(knobs):
+        if old and fault is Fault.MALFORMED:
+            yield name, f"{fault} breaks a chunk and HTTP/1.0 has none; use HTTP/1.1"
+
+
+def _without_sense(knobs: Knobs) -> Impossible:
+    if knobs.queue is not None and knobs.capacity is None:
+        yield "queue", f"{knobs.queue} needs workers to queue for; add capacity=1 or more"
+    if knobs.barrier is not None:
+        yield from (("barrier", f"{knobs.barrier} {why}") for why in _against_barrier(knobs))
+
+
+def _against_barrier(knobs: Knobs) -> Iterator[str]:
+    if not isinstance(knobs.delay, Fixed):
+        yield f"can wait no longer than one delay says, and {knobs.delay} is not one; use 30s"
+    if knobs.drip:
+        yield f"leaves no delay to spread {knobs.drip} writes over; leave out drip"
+    if knobs.capacity is not None and knobs.capacity < (knobs.barrier or 0):
+        yield f"is never reached, as capacity={knobs.capacity} lets no more wait; raise capacity"
+
+
+def _faults(knobs: Knobs) -> Iterator[tuple[str, Fault]]:
+    """The faults that these knobs can bring, each with its knob."""
+    for fault in knobs.fault.faults if knobs.fault else ():
+        yield "fault", fault
+    if knobs.fail and knobs.fail.fault:
+        yield "fail", knobs.fail.fault
 
 
 # --- drawing -------------------------------------------------------------------------------------
@@ -344,26 +466,52 @@ def draws_for(seed: int | None, ordinal: Ordinal, random: Random) -> delays.Draw
 
 
 def _certain(knobs: Knobs) -> Plan | None:
+    """The plan, where nothing is left to draw."""
     if not isinstance(knobs.delay, Fixed) or (knobs.status and len(knobs.status.items) > 1):
         return None
-    status = knobs.status.items[0] if knobs.status else 200
-    return Plan(knobs.delay.ns, status, knobs.drip, knobs.size)
+    if knobs.fault and knobs.fault.certain is None:
+        return None
+    return Plan(
+        delay_ns=0 if knobs.barrier else knobs.delay.ns,
+        status=knobs.status.items[0] if knobs.status else 200,
+        drip=knobs.drip,
+        size=knobs.size,
+        fault=knobs.fault.certain if knobs.fault else None,
+        retry_after_ns=knobs.retry_after,
+    )
 
 
 def draw(knobs: Knobs, draws: delays.Draws, ordinal: Ordinal, limits: Limits) -> Plan:
-    """Decide how one request is treated; the same draws and ordinal give the same plan."""
+    """
+    Decide how one request is treated; the same draws and ordinal give the same plan.
+
+    With a barrier, its delay is the longest wait there, and none comes after it. The plan is that
+    of an attempt that `fail` does not concern.
+    """
     if knobs.certain is not None:
         return knobs.certain
     index = ordinal[1] - 1 if isinstance(ordinal, tuple) else ordinal
     return Plan(
-        delay_ns=delays.draw(knobs.delay, draws, index, max_delay_ns=limits.max_delay_ns),
+        delay_ns=_draw_delay(knobs, draws, index, limits),
         status=_draw_status(knobs.status, draws, index),
         drip=knobs.drip,
         size=knobs.size,
+        fault=_draw_fault(knobs.fault, draws),
+        retry_after_ns=knobs.retry_after,
     )
+
+
+def _draw_delay(knobs: Knobs, draws: delays.Draws, index: int, limits: Limits) -> int:
+    if knobs.barrier is not None:
+        return 0
+    return delays.draw(knobs.delay, draws, index, max_delay_ns=limits.max_delay_ns)
 
 
 def _draw_status(status: Choice[int] | None, draws: delays.Draws, index: int) -> int:
     if status is None:
         return 200
     return status.choose(index, lambda: draws.uniform("status", 0))
+
+
+def _draw_fault(chances: Chances | None, draws: delays.Draws) -> Fault | None:
+    return None if chances is None else chances.choose(lambda: draws.uniform("fault", 0))

@@ -62,10 +62,12 @@ def _number(
 
 
 def _plan(planner: Planner, knobs: Knobs, number: int) -> Plan:
-    """Requests with a key are told apart by their attempt, which counts from 1."""
-    ordinal: Ordinal = number if knobs.key is None else (knobs.key, number + 1)
+    """Attempts count from 1; requests with a key are told apart by them."""
+    attempt = number + 1
+    ordinal: Ordinal = number if knobs.key is None else (knobs.key, attempt)
     draws = Unseeded() if knobs.seed is None else SeededDraws(knobs.seed, ordinal)
-    return draw(knobs, draws, ordinal, planner.limits)
+    plan = draw(knobs, draws, ordinal, planner.limits)
+    return knobs.fail.of(plan, attempt) if knobs.fail else plan
 
 
 def json_text(preview: Preview) -> str:
@@ -75,7 +77,8 @@ def json_text(preview: Preview) -> str:
     Written by hand, for numbers are to look as in the replies: exact, and without exponent.
     """
     plans = ",\n    ".join(
-        f'{{"n": {number}, "delay": {_seconds(plan.delay_ns)}, "status": {plan.status}}}'
+        f'{{"n": {number}, "delay": {_seconds(plan.delay_ns)}, '
+        f'"status": {plan.sent_status or "null"}, "fault": {_quoted(plan.purpose)}}}'
         for number, plan in enumerate(preview.plans, start=preview.first)
     )
     return f"""{{
@@ -89,6 +92,10 @@ def json_text(preview: Preview) -> str:
   "lower_bound": {_seconds(preview.lower_bound_ns)}
 }}
 """
+
+
+def _quoted(name: str | None) -> str:
+    return "null" if name is None else f'"{name}"'
 
 
 def _seconds(ns: int) -> str:

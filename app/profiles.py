@@ -8,6 +8,23 @@ from app.errors import Fatal
 from app.grammar import number_text
 
 BUILT_IN: dict[str, dict[str, str]] = {
+    # Quick and mostly sound, but one reply in ten fails or breaks: what retries are for.
+    "flaky": {
+        "delay": "lognormal(80ms,0.4)",
+        "status": "200:0.95,503:0.05",
+        "fault": "reset:0.03,empty:0.01,truncate:0.01",
+    },
+    # Four workers with room for eight more to queue, and a refusal for everybody else, which says
+    # when to come back: what back-pressure is for.
+    "overloaded": {"delay": "normal(400ms,80ms)", "capacity": "4", "queue": "8"},
+    # Still up, but half of it is dark: replies crawl, and many fail: what circuit breakers and
+    # timeouts are for.
+    "brownout": {
+        "delay": "lognormal(1s,0.9)",
+        "status": "200:0.6,503:0.4",
+        "fault": "truncate:0.05",
+        "retry_after": "2",
+    },
     # Nine in ten answer at once, one in ten keeps its client waiting: the mean hides the tail.
     "slow-tail": {"delay": "lognormal(50ms,0.3):0.9,lognormal(2s,0.5):0.1"},
 }

@@ -24,6 +24,7 @@ class Recorder:
     ) -> None:
         self.live: dict[int, Span] = {}  # in order of arrival
         self.outcomes: Counter[Outcome] = Counter()
+        self.faults: Counter[str] = Counter()  # by name, of those that have ended
         self._clock = clock
         self._runs = runs
         self._numbers = count(span_id(boot, 1))
@@ -92,6 +93,8 @@ class Recorder:
         span.outcome = outcome
         span.ended_by = ended_by
         self.outcomes[outcome] += 1
+        if span.fault is not None:
+            self.faults[span.fault] += 1
         self._runs.ended(run, span.end_ns)
         self._on_change(span)
         if not run.deleted:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from app.clock import SECOND_NS
 from app.grammar import decimal_text, number_text
-from app.plan import BODYLESS, Plan
+from app.plan import BODYLESS, RETRYABLE, Plan
 from app.spans import Span, span_name
 
 MILLISECOND_NS = 1_000_000
@@ -54,18 +54,23 @@ def _plain_body(delay_ns: int) -> bytes:
     return f'{{"delay": {decimal_text(delay_ns, SECOND_NS)}}}'.encode()
 
 
-def head(span: Span, plan: Plan, length: int, *, keep_alive: bool, now_ns: int) -> bytes:
-    """The status line and headers, with the empty line; *length* is that of the true body."""
+def head(span: Span, plan: Plan, length: int | None, *, keep_alive: bool, now_ns: int) -> bytes:
+    """
+    The status line and headers, with the empty line.
+
+    *length* is what they say of the body, normally the truth; None says that it is in chunks.
+    """
     before, after = _planned_frame(plan, length, _scene(span, now_ns, keep_alive=keep_alive))
     return b"%b%b%b" % (before, span_name(span.id).encode(), after)
 
 
-def refusal(
-    span: Span, status: int, content_type: str, *, length: int, keep_alive: bool, now_ns: int
-) -> bytes:
+def refusal(span: Span, content_type: str, *, length: int, keep_alive: bool, now_ns: int) -> bytes:
     """The status line and headers of a problem, with the empty line."""
-    own = f"Content-Type: {content_type}\r\nContent-Length: {length}\r\nVary: Accept\r\n"
-    before, after = _frame(status, own, _scene(span, now_ns, keep_alive=keep_alive))
+    own = (
+        f"Content-Type: {content_type}\r\nContent-Length: {length}\r\nVary: Accept\r\n"
+        f"{_retry_line(span.retry_after_ns)}{_fault_line(span.fault)}"
+    )
+    before, after = _frame(span.status or 500, own, _scene(span, now_ns, keep_alive=keep_alive))
     return b"%b%b%b" % (before, span_name(span.id).encode(), after)
 
 
@@ -82,12 +87,39 @@ def _scene(span: Span, now_ns: int, *, keep_alive: bool) -> Scene:
 
 
 @lru_cache(maxsize=KEPT)
-def _planned_frame(plan: Plan, length: int, scene: Scene) -> tuple[bytes, bytes]:
+def _planned_frame(plan: Plan, length: int | None, scene: Scene) -> tuple[bytes, bytes]:
     _, time_scale, *_ = scene
     scaled_ns = round(plan.delay_ns * time_scale)
-    fault = f"X-Dawdle-Fault: {plan.fault}\r\n" if plan.fault else ""
-    timing = f"Server-Timing: delay;dur={decimal_text(scaled_ns, MILLISECOND_NS)}\r\n"
-    return _frame(plan.status, f"{_content_lines(plan.status, length)}{timing}{fault}", scene)
+    own = (
+        f"{_content_lines(plan.status, length)}"
+        f"Server-Timing: delay;dur={decimal_text(scaled_ns, MILLISECOND_NS)}\r\n"
+        f"{_retry_line(retry_after_ns(plan, time_scale))}{_fault_line(plan.purpose)}"
+    )
+    return _frame(plan.status, own, scene)
+
+
+def retry_after_ns(plan: Plan, time_scale: float, status: int | None = None) -> int | None:
+    """What `Retry-After` says by that plan, with its own status or another; None: nothing."""
+    if plan.retry_after_ns is None or (status or plan.status) not in RETRYABLE:
+        return None
+    return whole_seconds(round(plan.retry_after_ns * time_scale))
+
+
+def whole_seconds(ns: int) -> int:
+    """
+    Nanoseconds that `Retry-After` can tell: RFC 9110 section 10.2.3 knows whole seconds only.
+
+    Rounded up, so that who obeys does not come too early.
+    """
+    return -(-ns // SECOND_NS) * SECOND_NS
+
+
+def _retry_line(ns: int | None) -> str:
+    return "" if ns is None else f"Retry-After: {ns // SECOND_NS}\r\n"
+
+
+def _fault_line(name: str | None) -> str:
+    return "" if name is None else f"X-Dawdle-Fault: {name}\r\n"
 
 
 def _frame(status: int, own: str, scene: Scene) -> tuple[bytes, bytes]:
@@ -113,10 +145,12 @@ def _scale_line(time_scale: float) -> str:
     return "" if time_scale == 1 else f"X-Dawdle-Time-Scale: {number_text(time_scale)}\r\n"
 
 
-def _content_lines(status: int, length: int) -> str:
+def _content_lines(status: int, length: int | None) -> str:
     if status in (204, 304):  # RFC 9110 section 8.6: no Content-Length in a 204
         return ""
     kind = "" if status == 205 else "Content-Type: application/json; charset=utf-8\r\n"
+    if length is None:
+        return f"{kind}Transfer-Encoding: chunked\r\n"
     return f"{kind}Content-Length: {length}\r\n"
 
 

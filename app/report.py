@@ -18,6 +18,7 @@ from itertools import compress, groupby, islice
 from operator import attrgetter, lt, sub
 
 from app import timeouts
+from app.effects import EffectFold, Effects, Held
 from app.evidence import AgentFold, DurationFold, Evidence, HangUpFold, LevelFold, ReuseFold
 from app.retries import Policy, Retries, Retry, RetryFold, failed
 from app.spans import SEQUENCE_BITS, Outcome, Span, span_name
@@ -149,6 +150,7 @@ class Report:
     retries: Retries
     cancellations: Cancellations
     evidence: Evidence
+    effects: Effects
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
@@ -265,6 +267,7 @@ class Fold:
         self._durations, self._agents = DurationFold(), AgentFold()
         self._hang_ups, self._reuse = HangUpFold(EXAMPLES), ReuseFold(EXAMPLES)
         self._first: list[int] = []
+        self._effects = EffectFold()
 
     def add(self, spans: Iterable[Span]) -> None:
         """Take the next spans of the run."""
@@ -282,6 +285,7 @@ class Fold:
             if batch.any_left:
                 self._cancellations.add(some, batch.ends)
             self._first += [span.id for span in some[: EXAMPLES - len(self._first)]]
+            self._effects.add(some)
 
     def report(self, *, dropped: int = 0) -> Report:
         """What they say together; *dropped* is how many spans of the run were not kept."""
@@ -311,6 +315,7 @@ class Fold:
             lateness=waits.lateness(),
             retries=self._retries.summary(),
             cancellations=self._cancellations.summary(),
+            effects=self._effects.summary(),
             evidence=self._evidence(),
         )
 
@@ -737,6 +742,10 @@ def document(report: Report) -> dict[str, object]:
         },
         "retries": _retries_document(report.retries),
         "cancellations": _cancellations_document(report),
+        "faults": report.effects.faults,
+        "rejections": report.effects.rejections,
+        "queue": _held_document(report.effects.queue),
+        "barrier": _held_document(report.effects.barrier),
     }
 
 
@@ -849,6 +858,14 @@ def _cancellations_document(report: Report) -> dict[str, object]:
             }
             for one in cancellations.shown
         ],
+    }
+
+
+def _held_document(held: Held) -> dict[str, object]:
+    return {
+        "spans": held.spans,
+        "total": _seconds(held.total_ns),
+        "longest": _seconds(held.longest_ns),
     }
 
 

@@ -202,7 +202,8 @@ class Runs:
 
 
 def dismiss_all(runs: Iterable[Run], problem: Problem) -> None:
-    """Answer everything that waits in these runs with the problem, now."""
+    """Answer everything that waits in these runs with the problem, now; nobody's turn comes."""
     for run in list(runs):  # whoever is answered may send the next request at once
+        run.gate.close()
         for waiting in list(run.waiting):
             waiting.dismiss(problem)

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from app.effects import Effects, Held
 from app.findings import Finding, Severity
 from app.grammar import decimal_text
 from app.report import Curve, Report
@@ -201,6 +202,7 @@ def _figures(report: Report, spans: Sequence[Span]) -> Iterator[tuple[str, str]]
         )
     if report.cancellations.count:
         yield "cancelled", _cancelled(report)
+    yield from _effects(report.effects)
     if report.retries.count:
         yield "retries", _retries(report)
     if report.dropped:
@@ -231,6 +233,24 @@ def _cancelled(report: Report) -> str:
     return (
         f"{when}, after {length(cancelled.waited_ns)} of waiting where "
         f"{length(cancelled.planned_ns)} were planned; wasted {length(cancelled.wasted_ns)}{cause}"
+    )
+
+
+def _effects(effects: Effects) -> Iterator[tuple[str, str]]:
+    """What faults and limits did, as far as they did."""
+    for name, counts in (("on purpose", effects.faults), ("refused", effects.rejections)):
+        if counts:
+            yield name, ", ".join(f"{each} {TIMES}{count:,}" for each, count in counts.items())
+    if effects.queue.spans:
+        yield "queued", _held(effects.queue)
+    if effects.barrier.spans:
+        yield "at barrier", _held(effects.barrier)
+
+
+def _held(held: Held) -> str:
+    return (
+        f"{plural(held.spans, 'request')} for {length(held.total_ns)}, "
+        f"at most {length(held.longest_ns)}"
     )
 
 

@@ -1,6 +1,7 @@
 """Time that stands still, connections that only listen, and a desk that stands between them."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,6 +78,9 @@ class FakeTransport:
     def __init__(self, clock: ManualClock) -> None:
         self.writes: list[tuple[int, bytes]] = []  # (moment, bytes)
         self.aborted = False
+        self.fin_ns: int | None = None  # when our side was closed
+        self.rst_ns: int | None = None  # when the connection was reset
+        self._lingers = True
         self._clock = clock
 
     def write(self, data: bytes, /) -> None:
@@ -84,6 +88,26 @@ class FakeTransport:
 
     def abort(self) -> None:
         self.aborted = True
+        if not self._lingers:
+            self.rst_ns = self._clock.now()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        raise AssertionError("the owner's part")
+
+    def write_eof(self) -> None:
+        self.fin_ns = self._clock.now()
+
+    def get_extra_info(self, name: str) -> "FakeTransport":
+        """The socket, which is the connection itself."""
+        assert name == "socket"
+        return self
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        assert (socket.SOL_SOCKET, socket.SO_LINGER) == (level, option)
+        self._lingers = bool(value[len(value) // 2])
 
     @property
     def data(self) -> bytes:

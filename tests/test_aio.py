@@ -243,7 +243,8 @@ async def test_seeded_requests_meet_the_plans_that_were_foretold(client: Client)
     met = []
     for plan in reversed(foretold):
         answer = await client.get(f"/aio?{query}&n={plan['n']}")
-        met.append({"n": plan["n"], "status": answer.status} | await answer.json())
+        fault = answer.headers.get("X-Dawdle-Fault")
+        met.append({"n": plan["n"], "status": answer.status, "fault": fault} | await answer.json())
 
     assert foretold == met[::-1]
 

@@ -20,7 +20,8 @@ ALLOWED: dict[str, set[str]] = {
     "assets": set(),
     "pacing": set(),
     "spans": set(),
-    "gate": set(),
+    "turnstile": set(),
+    "gate": {"turnstile"},
     "connections": set(),
     "site": set(),
     "plain": set(),
@@ -29,17 +30,20 @@ ALLOWED: dict[str, set[str]] = {
     "faults": {"errors", "grammar"},
     "delays": {"errors", "grammar"},
     "profiles": {"errors", "grammar"},
-    "plan": {"errors", "grammar", "delays"},
+    "plan": {"errors", "grammar", "delays", "faults"},
     "manners": {"errors", "grammar", "delays", "faults"},
     "words": set(),
     "clients": set(),
     "retries": {"spans"},
     "evidence": {"spans"},
     "timeouts": {"evidence"},
-    "report": {"spans", "retries", "evidence", "timeouts"},
+    "effects": {"spans"},
+    "report": {"spans", "effects", "retries", "evidence", "timeouts"},
     "findings": {"spans", "words", "clients", "retries", "evidence", "timeouts", "report"},
     "checks": {"errors", "grammar", "spans", "report", "findings"},
-    "timeline": {"grammar", "spans", "words", "retries", "report", "findings"},
+    "timeline": {
+        "grammar", "spans", "words", "effects", "retries", "report", "findings",
+    },
     "formats": {"plain", "clock", "spans", "words", "report", "timeline"},
     "bars": {"grammar", "spans", "words", "report", "timeline"},
     "lanes": set(),
@@ -51,11 +55,13 @@ ALLOWED: dict[str, set[str]] = {
     "preview": {"errors", "grammar", "plan", "report"},
     "reply": {"clock", "grammar", "spans", "plan"},
     # what happens to a request: synchronous, and knows no web framework
+    "passage": {"errors", "clock", "grammar", "delays", "plan", "spans", "turnstile"},
     "runs": {"errors", "grammar", "gate"},
     "recorder": {"clock", "spans", "runs"},
     "feed": {"errors", "spans"},
     "exchange": {
-        "errors", "clock", "spans", "pacing", "plan", "reply", "runs", "recorder",
+        "errors", "clock", "spans", "pacing", "faults", "plan", "passage", "reply", "runs",
+        "recorder",
     },
     # echoes
     "echoes": {
@@ -171,8 +177,8 @@ ALLOWED: dict[str, set[str]] = {
     # the edge
     "settings": {"errors", "grammar", "titles.guard"},
     "metrics": {
-        "spans", "runs", "recorder", "feed", "exchange", "echoes", "journal", "connections",
-        "titles.jobs", "titles.results",
+        "spans", "faults", "effects", "runs", "recorder", "feed", "exchange", "echoes", "journal",
+        "connections", "titles.jobs", "titles.results",
     },
     "logs": {"settings"},
     "tls": {"errors", "settings"},
@@ -224,8 +230,8 @@ ALLOWED: dict[str, set[str]] = {
 }  # fmt: skip
 
 SYNCHRONOUS = (
-    "gate", "runs", "recorder", "plan", "reply", "pacing", "exchange", "spans", "faults",
-    "manners", "echo",
+    "turnstile", "passage", "gate", "runs", "recorder", "faults", "manners", "plan", "reply",
+    "pacing", "exchange", "echo", "spans",
     "titles.breaker", "titles.schedule", "titles.window", "titles.intake",
 )  # fmt: skip
 KNOWS_AIOHTTP_WEB = {

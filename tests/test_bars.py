@@ -57,6 +57,15 @@ def test_queued_request_waits_only_after_its_turn() -> None:
     assert (Stretch(0, 30), Stretch(30, 50)) == (bar.queued, bar.waiting)
 
 
+def test_request_whose_turn_never_came_only_queued() -> None:
+    """It left, or is still there: in either case it has not begun to wait."""
+    one = span(0, 8, wait_begun_ns=None)
+
+    bar = bars.bar(one, AXIS, now_ns=0)
+
+    assert (Stretch(0, 80), None) == (bar.queued, bar.waiting)
+
+
 def test_client_that_left_leaves_the_rest_of_the_wait_unreached() -> None:
     """What was planned goes on from where the client left to the moment the reply was due."""
     one = span(1, 3, delay_ns=seconds(4), outcome=Outcome.CLIENT_GONE)

@@ -143,6 +143,28 @@ def test_what_is_due_already_is_called_by_the_next_round(late_ns: int) -> None:
     assert [0.0] == machine.asked_s
 
 
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.integers(0, 300))
+def test_an_alarm_set_from_a_callback_keeps_nobody_waiting(
+    waits_s: list[int], another_s: int
+) -> None:
+    """Whatever its time: a drip sets one alarm after another."""
+    machine = Machine()
+    clock = machine.clock()
+    begun_ns = clock.now()
+    called_s = []
+
+    def call(again: bool) -> None:
+        called_s.append((clock.now() - begun_ns) // SECOND)
+        if again:
+            clock.call_at(clock.now() + another_s * SECOND, lambda: call(again=False))
+
+    for wait_s in waits_s:
+        clock.call_at(begun_ns + wait_s * SECOND, lambda: call(again=True))
+    machine.settle()
+
+    assert sorted([*waits_s, *(wait_s + another_s for wait_s in waits_s)]) == called_s
+
+
 def test_the_wall_clock_is_asked_once() -> None:
     """Later it may step as it likes: moments stay in order, and differences stay lengths."""
     machine = Machine(wall_steps=(0, -SECOND, 10 * SECOND))

@@ -24,6 +24,7 @@ from app import (
     checks,
     cli,
     errors,
+    faults,
     feed,
     findings,
     grammar,
@@ -39,6 +40,7 @@ from app import delays as delays_module
 from app import server as server_module
 from app import timeline as timeline_module
 from app import web as web_module
+from app.faults import Ending, Fault
 from app.settings import Settings, load, settings_table
 from app.spans import FIELDS, Kind, Outcome, Span, span_id
 from app.titles import breaker as breaker_module
@@ -54,6 +56,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference.md"
 TITLES = ROOT / "docs" / "titles.md"
+FAULTS = ROOT / "docs" / "faults.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 ORIGIN = "http://127.0.0.1:3000"
 
@@ -136,7 +139,9 @@ async def answer(line: str, url: str) -> int:
 
 @pytest.mark.live
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-@pytest.mark.parametrize("document", [README, REFERENCE, TITLES], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [README, REFERENCE, TITLES, FAULTS], ids=lambda path: path.name
+)
 async def test_every_curl_line_answers_as_the_text_below_it_says(
     document: Path, settings: Settings
 ) -> None:
@@ -371,6 +376,20 @@ def test_every_knob_is_in_the_reference() -> None:
     assert list(plan.KNOBS) == names(REFERENCE, "## Knobs")
 
 
+def test_every_fault_is_in_the_reference() -> None:
+    """In the same order, with the length that its head tells of and how the connection ends."""
+    endings = {"FIN": Ending.FIN, "RST": Ending.RST, "silence": Ending.SILENCE}
+    lengths = {"L": 100, "⌊L/2⌋": 50, "2L": 200}
+
+    for fault, (name, wire, ending) in zip(Fault, table(REFERENCE, "## Faults"), strict=True):
+        script = faults.script(fault, b"x" * 100)
+        stated = re.findall(r"`Content-Length: (.+?)`", wire)
+        assert f"`{fault}`" == name
+        assert script.ending is endings[ending]
+        assert [lengths[each] for each in stated] == ([script.length] if script.length else [])
+        assert script.head == ("no " not in wire)
+
+
 def test_every_delay_in_the_reference_is_one() -> None:
     """Each example is read, and each distribution has one."""
     rows = table(REFERENCE, "## Delays")
@@ -493,9 +512,10 @@ def test_every_check_is_in_the_reference() -> None:
 
 def members(document: dict[str, Any], path: str = "") -> Iterator[str]:
     """The members of a report by their paths; those whose names are figures are one."""
+    named = ("figures", "outcomes", "statuses", "faults", "rejections", "urls")
     for name, value in document.items():
         here = f"{path}{name}"
-        if isinstance(value, dict) and name not in ("figures", "outcomes", "statuses", "urls"):
+        if isinstance(value, dict) and name not in named:
             yield from members(value, f"{here}.")
             continue
         yield here
@@ -541,10 +561,11 @@ async def test_every_member_of_a_report_is_in_the_reference(
 async def test_every_header_of_a_reply_is_in_the_reference(
     aiohttp_client: AiohttpClient, settings: Settings
 ) -> None:
-    """Of a reply with a status on purpose and a time scale, on a connection that closes."""
+    """Of a failure on purpose with a time to come back, on a connection that closes."""
     client = await aiohttp_client(server_module.create_app(settings))
 
-    reply = await client.get("/aio?delay=0&status=503", headers={"Connection": "close"})
+    query = "delay=0&status=503&retry_after=1"
+    reply = await client.get(f"/aio?{query}", headers={"Connection": "close"})
 
     assert set(reply.headers) == set(names(REFERENCE, "## Headers", 1))
 
@@ -602,6 +623,7 @@ FIXED: dict[str, tuple[ModuleType, str]] = {
     "failures of a host in a row": (breaker_module, "FAILURES"),
     "seconds for a connection to bring its first request": (lane, "FIRST_REQUEST_S"),
     "seconds between a reply and the next request": (lane, "QUIET_S"),
+    "seconds a connection is read after a fault": (lane, "LINGER_S"),
 }
 
 
@@ -610,6 +632,7 @@ def test_every_limit_in_the_reference_has_its_value() -> None:
     defaults = {f"`{setting.name}`": setting.default for setting in settings_table()}
     fixed = {words: f"{getattr(module, name):.12g}" for words, (module, name) in FIXED.items()}
     fixed |= {words: str(int(float(value))) for words, value in fixed.items()}
+    fixed["seconds of `retry_after`"] = str(plan.LONGEST_RETRY_AFTER_NS // 1_000_000_000)
     fixed["seconds a check may wait"] = str(checks.LONGEST_WAIT_NS // 1_000_000_000)
 
     stated = {row[0]: row[1] for row in table(REFERENCE, "## Limits")}

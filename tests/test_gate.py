@@ -83,3 +83,38 @@ def test_past_max_keys_the_least_recently_used_key_begins_anew() -> None:
 
     assert [1, 1, 2, 1, 3, 1] == [gate.attempt(key) for key in "abacab"]
     assert [0, 0, 1, 0, 2, 0] == [gate.ordinal(seed) for seed in (1, 2, 1, 3, 1, 2)]
+
+
+def test_attempts_of_anything_that_has_a_name() -> None:
+    """Without a key, `fail` counts what it calls method and target."""
+    gate = Gate(10)
+
+    assert [1, 1, 2] == [gate.attempt(name) for name in ("a", b"a", b"a")]
+
+
+def test_a_gate_has_one_turnstile() -> None:
+    """The limits of a run are the same for all its requests."""
+    gate = Gate(10)
+
+    assert gate.turnstile is gate.turnstile
+
+
+def test_a_closed_gate_lets_nobody_in_any_more() -> None:
+    """With a turnstile and without."""
+    called: list[str] = []
+
+    class Named:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def go_on(self) -> None:
+            called.append(self.name)
+
+    gate, first, second = Gate(10), Named("a"), Named("b")
+    gate.close()
+    gate.turnstile.enter(first, 1, None)
+    gate.turnstile.enter(second, 1, None)
+    gate.close()
+    gate.turnstile.leave(first)
+
+    assert ["a"] == called

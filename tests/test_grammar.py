@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app import grammar
 from app.errors import BadValue
-from app.grammar import Bounds
+from app.grammar import Bounds, Rate
 
 READERS: dict[str, Callable[[str], object]] = {
     "duration": grammar.duration,
@@ -18,6 +18,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "integer": grammar.integer,
     "seed": grammar.seed,
     "size": grammar.size,
+    "rate": grammar.rate,
     "run_name": grammar.run_name,
     "profile_name": grammar.profile_name,
     "key": grammar.key,
@@ -26,7 +27,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "unescape": grammar.unescape,
     "bounds": lambda text: grammar.bounds(text, grammar.duration),
 }
-NUMBERS = ("duration", "decimal", "integer", "seed", "size")
+NUMBERS = ("duration", "decimal", "integer", "seed", "size", "rate")
 
 # What Python's own float() and int() take, or nearly, and we don't.
 NO_NUMBER = [
@@ -217,6 +218,39 @@ def test_other_sizes_are_refused(text: str) -> None:
     """No capitals, no fractions, no other units."""
     with pytest.raises(BadValue, match="is not a size; write bytes such as 4096, 10k or 1m"):
         grammar.size(text)
+
+
+# --- rates ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10/s", Rate(10, 1_000_000_000)),
+        ("1/m", Rate(1, 60_000_000_000)),
+        ("999999999999999999/s", Rate(10**18 - 1, 1_000_000_000)),
+        ("007/m", Rate(7, 60_000_000_000)),
+    ],
+)
+def test_a_rate_is_a_number_in_a_period(text: str, expected: Rate) -> None:
+    """A second or a minute."""
+    assert expected == grammar.rate(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "10", "10/", "/s", "10/h", "10/ms", "1.5/s", "-1/s", "10 /s", "10/S", "1" * 19 + "/s"],
+)
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    """The sentence shows what one looks like."""
+    with pytest.raises(BadValue, match="write a number a second or minute, as 10/s"):
+        grammar.rate(text)
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    """It would let nobody through, ever."""
+    with pytest.raises(BadValue, match="'0/s' lets nothing through; use 1 or more"):
+        grammar.rate("0/s")
 
 
 # --- names ---------------------------------------------------------------------------------------

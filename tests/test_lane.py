@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from app.clock import SECOND_NS
 from app.connections import Connections
+from app.faults import SILENT, Fault
 from app.heads import LARGEST_HEAD
-from app.lane import FIRST_REQUEST_S, MOST_HELD, QUIET_S, Hall, Lane
+from app.lane import FIRST_REQUEST_S, LINGER_S, MOST_HELD, QUIET_S, Hall, Lane
 from tests import fakes
 from tests.wires import (
     QUIET_ROUNDS,
@@ -112,6 +113,23 @@ PLAIN: dict[str, Parts] = {
 } | {
     f"head of {status}": (request(f"/aio?run=p&delay=0&status={status}", method="HEAD"),)
     for status in (204, 205, 304, 503)
+}  # fmt: skip
+
+PLAIN |= {
+    f"fault {fault}, {knobs}": (request(f"/aio?run=f&{knobs}&fault={fault}", *headers),)
+    for fault in sorted(set(Fault) - SILENT)
+    for knobs in ("delay=0", "delay=9ms", "delay=9ms&drip=4&status=503", "delay=0&size=1m")
+    for headers in ((), ("Connection: close",))
+} | {
+    "fault of HTTP/1.0": (request("/aio?run=f&delay=0&fault=truncate", version="1.0"),),
+    "no chunks in HTTP/1.0": (request("/aio?run=f&delay=0&fault=malformed", version="1.0"),),
+    "no body to break": (request("/aio?run=f&delay=0&fault=stall:0.1", method="HEAD"),),
+    "fault of no body": (request("/aio?run=f&delay=0&fault=empty", method="HEAD"),),
+    "fail": (request("/aio?run=f&delay=0&fail=2:429&retry_after=1"),) * 3,
+    "fail by key": (request("/aio?run=f&delay=0&fail=1:reset&key=k"),),
+    "rate": (request("/aio?run=r1&delay=0&rate=2/m"),) * 3,
+    "queue": (request("/aio?run=f&delay=1ms&capacity=1&queue=0"),) * 2,
+    "barrier": (request("/aio?run=f&delay=9ms&barrier=2"),),
 }  # fmt: skip
 
 BROWSER = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
@@ -599,6 +617,26 @@ async def test_client_that_left_before_its_reply_was_due_gets_none(
     assert [("client_gone", "client")] == endings(lane)
 
 
+async def test_after_a_fault_no_request_is_served(both: Twins) -> None:
+    """No fault reuses its connection."""
+    talk = await both.agree(request("/aio?run=f&delay=0&fault=truncate"), QUICK)
+
+    assert (True, ["truncate"]) == (talk.closed, [span["fault"] for span in talk.spans])
+
+
+@pytest.mark.parametrize("leave", LEAVING.values(), ids=LEAVING.keys())
+@pytest.mark.parametrize("fault", sorted(SILENT))
+async def test_client_that_leaves_a_silence_ends_it(
+    both: Twins, fault: str, leave: Callable[[Wire], None]
+) -> None:
+    """What the fault is for: a client with a timeout."""
+    asked = request(f"/aio?run=silent&delay=0&fault={fault}")
+    lane, plain = [await place.leave((asked,), leave) for place in both]
+
+    assert plain == lane
+    assert [("faulted", "client")] == endings(lane)
+
+
 def endings(talk: Talk) -> list[tuple[str, str | None]]:
     return [(span["outcome"], span["ended_by"]) for span in talk.spans]
 
@@ -749,6 +787,46 @@ async def test_connection_whose_request_waits_is_not_quiet(both: Twins) -> None:
     assert not wire.look()
     wire.close()
     await both.lane.settle()
+
+
+async def test_connection_is_closed_some_time_after_its_fault(both: Twins) -> None:
+    """A client that goes on sending into it is read, so that our FIN stays one; not for ever."""
+    wire = await both.lane.connect()
+    await wire.send(request("/aio?run=f&delay=0&fault=empty"))
+    await gone(wire)
+    lane = await only_lane(both.lane)
+    begun_ns = lane._since_ns + (QUIET_S - LINGER_S) * SECOND_NS
+    await wire.send(QUICK)
+
+    lane.close_if_quiet(begun_ns + LINGER_S * SECOND_NS)
+    assert not lane._transport.is_closing()
+    lane.close_if_quiet(begun_ns + LINGER_S * SECOND_NS + 1)
+    await rounds(QUIET_ROUNDS)
+
+    assert not both.lane.service.hall.lanes
+    wire.close()
+
+
+@pytest.mark.parametrize("which", ["lane", "plain"])
+async def test_hundreds_of_faults_leave_no_task_behind(both: Twins, which: str) -> None:
+    """Nor an alarm, nor a connection."""
+    place: House = getattr(both, which)
+    before = asyncio.all_tasks()
+    mixed = ",".join(f"{fault}:0.11" for fault in Fault)
+    wires = []
+    for number in range(200):
+        wires.append(await place.connect())
+        query = f"run=many&seed=5&n={number}&delay=0-20ms&fault={mixed}"
+        await wires[-1].send(request(f"/aio?{query}", method="POST"))
+    await until(lambda: place.desk.waiting == len(place.desk.silent))
+    for wire in wires:
+        wire.close()
+    await place.settle()
+
+    assert set(Fault) <= {span.fault for span in place.ended}
+    assert (0, set()) == (place.desk.waiting, place.desk.silent)
+    assert asyncio.all_tasks() <= before
+    assert not place.service.hall.lanes
 
 
 async def test_sweep_looks_at_every_connection_again_and_again(

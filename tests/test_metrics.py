@@ -1,10 +1,13 @@
 """What Prometheus scrapes: every figure there, and no text of a client's."""
 
 import asyncio
+from contextlib import suppress
 
+from aiohttp import ClientPayloadError
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__, keys
+from app.faults import Fault
 from app.spans import Outcome
 from app.titles.results import Code
 from tests.service import LONG, Client, Start, app_of, until_waiting
@@ -39,6 +42,23 @@ async def test_metrics_count_spans_by_outcome(client: Client) -> None:
     assert [0, 3] == [samples["dawdle_requests_total", who] for who in ("lane", "aiohttp")]
     assert 0 == samples["dawdle_spans_dropped_total", ""]
     assert 1 == samples["dawdle_build_info", __version__]
+
+
+async def test_metrics_count_what_was_done_on_purpose(client: Client) -> None:
+    """By the names of `X-Dawdle-Fault`, each there from the start."""
+    for query in ("", "status=503", "fail=1", "fault=truncate", "rate=1/m", "rate=1/m"):
+        with suppress(ClientPayloadError):
+            await (await client.get(f"/aio?delay=0&run=a&{query}")).read()
+
+    samples = await scrape(client)
+
+    done = {
+        label: value for (name, label), value in samples.items() if name == "dawdle_faults_total"
+    }
+    assert {"status", "fail", "rate", "queue", "barrier", *Fault} == set(done)
+    assert {"status": 1, "fail": 1, "truncate": 1, "rate": 1} == {
+        label: value for label, value in done.items() if value
+    }
 
 
 async def test_metrics_show_what_goes_on_now(start: Start) -> None:

@@ -1,5 +1,6 @@
 """Tests of `app.pacing`: bytes are due when the contract says, never before."""
 
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -86,3 +87,45 @@ def test_a_body_of_ten_bytes_in_four_steps() -> None:
 def test_without_a_delay_everything_is_due_at_once(passed_ns: int) -> None:
     """`delay=0&drip=5`, or a time scale of 0."""
     assert 10 == Drip(length=10, steps=5, total_ns=0).due_bytes(passed_ns)
+
+
+# --- breaking off --------------------------------------------------------------------------------
+
+
+@given(drips, parts)
+def test_a_halved_drip_is_like_a_whole_one_until_it_breaks_off(drip: Drip, part: Fraction) -> None:
+    """After half the steps, rounded down, nothing more comes, however long one waits."""
+    halved = replace(drip, halved=True)
+    half = drip.steps // 2
+    passed_ns = floor(part * 2 * drip.total_ns)
+    most = floor(Fraction(half * drip.length, drip.steps))
+
+    assert min(drip.due_bytes(passed_ns), most) == halved.due_bytes(passed_ns)
+    assert (
+        Fraction(half * drip.total_ns, drip.steps)
+        <= halved.end_ns
+        < (Fraction(half * drip.total_ns, drip.steps) + 1)
+    )
+
+
+@given(drips, parts)
+def test_the_next_event_of_a_halved_drip_is_a_byte_or_its_end(drip: Drip, part: Fraction) -> None:
+    """Whoever asks when to come back is never told a moment after the end."""
+    halved = replace(drip, halved=True)
+    sent = floor(part * halved.due_bytes(halved.end_ns))
+
+    assert halved.next_due_ns(sent) <= halved.end_ns
+    assert sent < halved.due_bytes(halved.next_due_ns(sent)) or (
+        halved.next_due_ns(sent) == halved.end_ns
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "cut", "end"), [(1, 0, 0), (2, 5, 4), (4, 5, 4), (5, 4, 3.2), (3, 3, 8 / 3)]
+)
+def test_where_ten_bytes_break_off(steps: int, cut: int, end: float) -> None:
+    """In one step there is no half; in five, two are half."""
+    drip = Drip(length=10, steps=steps, total_ns=8 * SECOND, halved=True)
+
+    assert cut == drip.due_bytes(drip.end_ns) == drip.due_bytes(99 * SECOND)
+    assert end * SECOND == pytest.approx(drip.end_ns, abs=1)

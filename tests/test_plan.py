@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from app import delays
 from app.delays import Cycle, Fixed, Steps, Weighted
 from app.errors import BadValue, Problem
+from app.faults import OF_BODIES, Chances, Fault
+from app.grammar import Rate
 from app.plan import (
     KNOBS,
     LONGEST_KEPT,
     Asked,
+    Fail,
     Knobs,
     Limits,
     Ordinal,
@@ -51,12 +54,20 @@ TEXTS: dict[str, tuple[str, str, str]] = {
     "seed": ("1", "-2", "3"),
     "n": ("1", "2", "3"),
     "status": ("201", "202:0.5,500", "seq(503,200)"),
+    "fault": ("reset", "hang:0.5", "empty:0.1,stall:0.2"),
+    "fail": ("1", "2:429", "3:reset"),
     "key": ("a", "b", "c"),
+    "retry_after": ("1", "250ms", "86400"),
+    "capacity": ("1", "2", "3"),
+    "queue": ("0", "1", "2"),
+    "rate": ("1/s", "10/m", "3/s"),
+    "barrier": ("2", "3", "4"),
     "drip": ("1", "2", "3"),
     "size": ("64", "1k", "1m"),
     "run": ("a", "b", "c"),
     "profile": ("other", "other", "other"),
 }
+NUMBERS = ("seed", "n", "capacity", "queue", "barrier", "drip")
 READ: dict[str, dict[str, object]] = {
     "delay": {"1": Fixed(SECOND), "2": Fixed(2 * SECOND), "3": Fixed(3 * SECOND)},
     "status": {
@@ -64,8 +75,16 @@ READ: dict[str, dict[str, object]] = {
         "202:0.5,500": Weighted((202, 500), ("0.5", "1"), (0.5, 1.5)),
         "seq(503,200)": Cycle((503, 200)),
     },
+    "fault": {
+        "reset": Chances((Fault.RESET,), ("1",), (1.0,)),
+        "hang:0.5": Chances((Fault.HANG,), ("0.5",), (0.5,)),
+        "empty:0.1,stall:0.2": Chances((Fault.EMPTY, Fault.STALL), ("0.1", "0.2"), (0.1, 0.3)),
+    },
+    "fail": {"1": Fail(1), "2:429": Fail(2, 429), "3:reset": Fail(3, fault=Fault.RESET)},
+    "retry_after": {"1": SECOND, "250ms": SECOND // 4, "86400": 86_400 * SECOND},
+    "rate": {"1/s": Rate(1, SECOND), "10/m": Rate(10, 60 * SECOND), "3/s": Rate(3, SECOND)},
     "size": {"64": 64, "1k": 1_024, "1m": 1_048_576},
-    **{name: {"1": 1, "2": 2, "-2": -2, "3": 3} for name in ("seed", "n", "drip")},
+    **{name: {str(i): i for i in range(-2, 5)} for name in NUMBERS},
 }
 
 
@@ -76,19 +95,20 @@ def value(knob: str, text: str) -> object:
 def test_the_table_of_knobs_is_tested_whole() -> None:
     """A new knob belongs into the tests of precedence; a profile is but a name for others."""
     assert set(TEXTS) == set(KNOBS)
-    assert set(KNOBS) == set(Knobs.__dataclass_fields__) - {"certain"} | {"profile"}
+    assert set(KNOBS) == set(Knobs.__dataclass_fields__) - {"certain", "is_limited"} | {"profile"}
 
 
 @pytest.mark.parametrize(
     ("in_profile", "in_query", "in_header"), list(product([False, True], repeat=3))
 )
-@pytest.mark.parametrize("knob", ["delay", "seed", "status", "drip", "size"])
+@pytest.mark.parametrize("knob", sorted(set(KNOBS) - {"run", "key", "n", "profile"}))
 def test_header_beats_query_beats_profile_beats_default(
     knob: str, in_profile: bool, in_query: bool, in_header: bool
 ) -> None:
     """Knob by knob: one in the header leaves the others to the query, and so on."""
     low, middle, high = TEXTS[knob]
-    planner = Planner(LIMITS, profiles={"p": {knob: low} if in_profile else {}})
+    beside = {"capacity": "9"} if knob == "queue" else {}
+    planner = Planner(LIMITS, profiles={"p": beside | ({knob: low} if in_profile else {})})
     query = f"profile=p&{knob}={middle}" if in_query else "profile=p"
     header = f"{knob}={high}" if in_header else None
 
@@ -214,7 +234,7 @@ def test_a_knob_in_other_letters_is_told_so(planner: Planner, name: str, nearest
     )
 
 
-@pytest.mark.parametrize("name", ["fault", "capacity", "é", "x" * 5_000])
+@pytest.mark.parametrize("name", ["jitter", "burst", "é", "x" * 5_000])
 def test_a_name_like_no_knob_is_told_them_all(planner: Planner, name: str) -> None:
     """The nearest is named all the same; and the sentence stays short."""
     problem = refusal(planner, Asked(f"{name}=1"))
@@ -222,7 +242,7 @@ def test_a_name_like_no_knob_is_told_them_all(planner: Planner, name: str) -> No
     assert ("unknown-knob", name) == (problem.code, problem.parameter)
     assert "; the nearest is " in problem.detail
     assert problem.detail.endswith(f" of {', '.join(KNOBS)}")
-    assert len(problem.detail) < 200
+    assert len(problem.detail) < 250
 
 
 @pytest.mark.parametrize(
@@ -276,6 +296,22 @@ def test_a_query_that_can_not_be_read(
         ),
         (Asked("size=16777217"), "size", "a size of 16777217 bytes is out of range"),
         (Asked("size=1kb"), "size", "'1kb' is not a size"),
+        (Asked("fault=rst"), "fault", "fault: 'rst' is not a fault; use one of reset, empty"),
+        (Asked("fault=reset,hang"), "fault", "'reset' has no probability; in a list write each"),
+        (Asked("fault=reset:0.9,hang:0.2"), "fault", "add up to 1.1; stay within 1"),
+        (Asked("fail=x"), "fail", "'x' is not a whole number"),
+        (Asked("fail=2:399"), "fail", "status 399 is no failure; use 400 to 599, or a fault"),
+        (Asked("fail=2:600"), "fail", "status 600 is no failure"),
+        (Asked("fail=2:rst"), "fail", "'rst' is not a fault"),
+        (Asked("fail=2:"), "fail", "'' is not a fault"),
+        (Asked("fail=:503"), "fail", "'' is not a whole number"),
+        (Asked("retry_after=86401"), "retry_after", "'86401' is longer than a day"),
+        (Asked("retry_after=-1"), "retry_after", "'-1' is not a duration"),
+        (Asked("capacity=0"), "capacity", "'0' is too small; use 1 or more"),
+        (Asked("capacity=2&queue=-1"), "queue", "'-1' is not a whole number"),
+        (Asked("rate=10"), "rate", "'10' is not a rate; write a number a second or minute"),
+        (Asked("rate=0/s"), "rate", "'0/s' lets nothing through"),
+        (Asked("barrier=1"), "barrier", "'1' is too small; use 2 or more"),
         (Asked("run=latest"), "run", "choose another name"),
         (Asked("run=ci.json"), "run", "leave out .json"),
         (Asked(run=""), "run", "run: '' can't name a run"),
@@ -328,6 +364,39 @@ def test_an_unknown_profile_in_the_path_is_not_found(
         (Asked("size=1k&status=304,204"), "size", "size=1024 needs a body and a 204 has none"),
         (Asked("size=1k", "status=204"), "size", "a 204 has none"),
         (Asked("status=205", profile="cut"), "drip", "a 205 has none"),
+        *[
+            (Asked(f"fault={fault}:0.1", head=True), "fault", f"fault={fault} needs a body and a")
+            for fault in sorted(OF_BODIES)
+        ],
+        *[
+            (
+                Asked(f"fail=2:{fault}&status=200,304"),
+                "fail",
+                f"fail={fault} needs a body and a 304",
+            )
+            for fault in sorted(OF_BODIES)
+        ],
+        (
+            Asked("fault=reset:0.9,stall:0&status=204"),
+            "fault",
+            "fault=stall needs a body and a 204",
+        ),
+        (Asked("fault=malformed", old=True), "fault", "HTTP/1.0 has none; use HTTP/1.1"),
+        (Asked("fail=1:malformed", old=True), "fail", "HTTP/1.0 has none; use HTTP/1.1"),
+        (Asked("queue=3"), "queue", "queue=3 needs workers to queue for; add capacity=1 or more"),
+        (Asked("queue=0"), "queue", "queue=0 needs workers to queue for"),
+        (
+            Asked("barrier=3&delay=1-3"),
+            "barrier",
+            "barrier=3 can wait no longer than one delay says, and 1-3s is not one; use 30s",
+        ),
+        (Asked("barrier=3&delay=5s:1"), "barrier", "and 5s:1 is not one"),
+        (Asked("barrier=3&drip=4"), "barrier", "leaves no delay to spread 4 writes over"),
+        (
+            Asked("barrier=3&capacity=2"),
+            "barrier",
+            "barrier=3 is never reached, as capacity=2 lets no more wait; raise capacity",
+        ),
     ],
 )
 def test_an_impossible_combination_is_refused(
@@ -347,6 +416,13 @@ def test_an_impossible_combination_is_refused(
         Asked("size=64", head=True),
         Asked("status=204", head=True),
         Asked("status=204,304,205"),
+        Asked("fault=reset:0.2,empty:0.2,garbage:0.2,hang:0.2&status=204", head=True),
+        Asked("fault=truncate:0.5,stall:0.5&drip=4&size=1k&status=503"),
+        Asked("fault=reset&drip=4"),
+        Asked("fault=truncate", old=True),
+        Asked("barrier=3&capacity=3&queue=0&rate=1/s&fault=hang&fail=1:stall"),
+        Asked("retry_after=5"),
+        Asked("fail=0"),
     ],
 )
 def test_possible_combinations(planner: Planner, asked: Asked) -> None:
@@ -423,6 +499,8 @@ def test_a_refused_request_keeps_its_run(planner: Planner, asked: Asked, run: st
             {"drip": "2", "status": "204"},
             "[profiles.p] drip=2 needs a body and a 204 has none",
         ),
+        ("p", {"queue": "2"}, "[profiles.p] queue=2 needs workers to queue for"),
+        ("p", {"barrier": "2", "delay": "1-2"}, "[profiles.p] barrier=2 can wait no longer than"),
         ("P", {}, "[profiles.P] 'P' can't name a profile; use 1 to 32 of a-z"),
     ],
 )
@@ -458,7 +536,10 @@ keys = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_s
 
 
 @given(
-    st.integers(), ordinals, st.sampled_from(["delay", "delay/choice", "status"]), st.integers(0, 9)
+    st.integers(),
+    ordinals,
+    st.sampled_from(["delay", "delay/choice", "status", "fault"]),
+    st.integers(0, 9),
 )
 def test_draws_follow_the_documented_recipe(seed: int, ordinal: int, knob: str, turn: int) -> None:
     """Anybody can compute them, in any language."""
@@ -489,6 +570,26 @@ GOLDEN = [
 ]
 
 
+FAULTS = [
+    "reset",
+    "reset",
+    "reset",
+    "truncate",
+    None,
+    "truncate",
+    "reset",
+    "reset",
+    None,
+    None,
+    "reset",
+    None,
+    None,
+    None,
+    None,
+    None,
+]
+
+
 @pytest.mark.parametrize(("query", "microseconds"), GOLDEN)
 def test_a_seed_gives_the_same_delays_on_every_machine(
     planner: Planner, query: str, microseconds: list[int]
@@ -510,6 +611,15 @@ def test_a_seed_gives_the_same_statuses_on_every_machine(planner: Planner) -> No
     assert [503, 503, 200, 200, 200, 503, 200, 429, 200, 429, 503, 200] == drawn
 
 
+def test_a_seed_gives_the_same_faults_on_every_machine(planner: Planner) -> None:
+    """Golden values: the first of them at which the sum of probabilities exceeds the number."""
+    knobs = planner.read(Asked("fault=reset:0.3,truncate:0.2"))
+
+    drawn = [draw(knobs, SeededDraws(42, n), n, LIMITS).fault for n in range(16)]
+
+    assert FAULTS == drawn
+
+
 def test_a_seed_and_a_key_give_the_same_delays_on_every_machine(planner: Planner) -> None:
     """Golden values; each attempt draws anew."""
     knobs = planner.read(Asked())
@@ -525,7 +635,9 @@ def test_another_knob_never_shifts_the_delays(seed: int, ordinal: Ordinal) -> No
     """Each knob has numbers of its own."""
     planner = Planner(LIMITS)
     plain = planner.read(Asked("delay=lognormal(2s,0.5)"))
-    more = planner.read(Asked("delay=lognormal(2s,0.5)&status=200,503&drip=2"))
+    more = planner.read(
+        Asked("delay=lognormal(2s,0.5)&status=200,503&drip=2&fault=reset:0.3,stall:0.3")
+    )
 
     first = draw(plain, SeededDraws(seed, ordinal), ordinal, LIMITS)
     second = draw(more, SeededDraws(seed, ordinal), ordinal, LIMITS)
@@ -536,7 +648,9 @@ def test_another_knob_never_shifts_the_delays(seed: int, ordinal: Ordinal) -> No
 @given(st.integers(), st.one_of(ordinals, st.tuples(keys, st.integers(1, 99))))
 def test_a_plan_is_a_pure_function_of_seed_and_ordinal(seed: int, ordinal: Ordinal) -> None:
     """Whatever was drawn before, and whatever the server's own random numbers."""
-    knobs = Planner(LIMITS).read(Asked("delay=exponential(200s)&status=200,503"))
+    knobs = Planner(LIMITS).read(
+        Asked("delay=exponential(200s)&status=200,503&fault=reset:0.3,hang:0.3")
+    )
     used = draws_for(seed, ordinal, Random(1))
     draw(knobs, used, ordinal, LIMITS)
 
@@ -600,28 +714,113 @@ def test_without_a_seed_each_draw_is_new() -> None:
     assert 100 == len({draws.uniform("delay", 0) for _ in range(100)})
 
 
-@pytest.mark.parametrize("query", ["", "delay=1:1,2:1", "delay=1&status=200,503"])
+@pytest.mark.parametrize(
+    "query", ["", "delay=1:1,2:1", "delay=1&status=200,503", "delay=1&fault=reset:0.5"]
+)
 def test_what_is_drawn_anew_can_not_be_foretold(planner: Planner, query: str) -> None:
     """The sentence names the knob and the remedy."""
     with pytest.raises(Problem) as refused:
         draw(planner.read(Asked(query)), Unseeded(), 0, LIMITS)
 
-    knob = "status" if "status" in query else "delay"
+    knob = next((name for name in ("status", "fault") if name in query), "delay")
     assert f"without a seed, {knob} is drawn anew for each request" in refused.value.detail
     assert "seed" == refused.value.parameter
 
 
 def test_what_is_certain_can_be_foretold_without_a_seed(planner: Planner) -> None:
     """Nothing is drawn."""
-    knobs = planner.read(Asked("delay=seq(1,2)&status=503:0.5&drip=3&size=64"))
+    knobs = planner.read(Asked("delay=seq(1,2)&status=503:0.5&drip=3&size=64&fault=stall"))
 
-    assert Plan(2 * SECOND, 503, drip=3, size=64) == draw(knobs, Unseeded(), 1, LIMITS)
+    expected = Plan(2 * SECOND, 503, drip=3, size=64, fault=Fault.STALL)
+    assert expected == draw(knobs, Unseeded(), 1, LIMITS)
 
 
-@pytest.mark.parametrize(("status", "fault"), [(200, None), (204, "status"), (503, "status")])
-def test_a_status_asked_for_is_on_purpose(status: int, fault: str | None) -> None:
-    """`X-Dawdle-Fault` says so; 200 needs no word."""
-    assert fault == Plan(0, status).fault
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("delay=2", Plan(2 * SECOND)),
+        ("delay=2&status=503:0.5&fault=reset:1", Plan(2 * SECOND, 503, fault=Fault.RESET)),
+        ("barrier=2&delay=9", Plan(0)),
+        ("barrier=2", Plan(0)),
+        ("delay=2&fault=reset:0.5", None),
+        ("delay=2&fault=reset:0", None),
+        ("delay=2&status=200,503", None),
+        ("delay=seq(2,2)", None),
+    ],
+)
+def test_what_needs_no_draw_is_decided_once(
+    planner: Planner, query: str, expected: Plan | None
+) -> None:
+    """Equal texts then cost nothing but a look at it."""
+    assert expected == planner.read(Asked(query)).certain
+
+
+# --- failing first -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "failing"),
+    [
+        ("2", Plan(SECOND, 503, drip=3, fails=True)),
+        ("2:429", Plan(SECOND, 429, drip=3, fails=True)),
+        ("2:reset", Plan(SECOND, 201, drip=3, fault=Fault.RESET)),
+    ],
+)
+def test_the_first_attempts_fail_and_later_ones_do_not(
+    planner: Planner, text: str, failing: Plan
+) -> None:
+    """`fail` decides before `fault` and `status`, and leaves all else as it was."""
+    knobs = planner.read(Asked(f"fail={text}"))
+    plan = Plan(SECOND, 201, drip=3, fault=Fault.HANG)
+    assert knobs.fail is not None
+
+    assert [failing, failing, plan, plan] == [
+        knobs.fail.of(plan, attempt) for attempt in (1, 2, 3, 9)
+    ]
+
+
+def test_no_attempt_at_all_fails(planner: Planner) -> None:
+    """`fail=0`, as a loop over numbers of failures begins."""
+    knobs = planner.read(Asked("fail=0"))
+    assert knobs.fail is not None
+
+    assert Plan(0) == knobs.fail.of(Plan(0), 1)
+
+
+# --- the barrier's delay -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("planner", "query", "seconds"),
+    [
+        (Planner(LIMITS), "barrier=2", 30),
+        (Planner(LIMITS, delay="5"), "barrier=2", 30),
+        (Planner(LIMITS), "barrier=2&delay=5", 5),
+        (Planner(LIMITS, profiles={"p": {"delay": "7"}}), "barrier=2&profile=p", 7),
+        (Planner(Limits(max_delay_ns=9 * SECOND, max_size=64), delay="1-3"), "barrier=2", 9),
+    ],
+)
+def test_a_barrier_waits_as_long_as_a_delay_that_was_asked_for(
+    planner: Planner, query: str, seconds: int
+) -> None:
+    """Else 30 s, if the server waits that long at all."""
+    assert Fixed(seconds * SECOND) == planner.read(Asked(query)).delay
+
+
+@pytest.mark.parametrize(
+    ("plan", "purpose", "sent_status"),
+    [
+        (Plan(0), None, 200),
+        (Plan(0, 204), "status", 204),
+        (Plan(0, 503), "status", 503),
+        (Plan(0, 503, fails=True), "fail", 503),
+        (Plan(0, 503, fault=Fault.STALL), "stall", 503),
+        (Plan(0, 503, fault=Fault.HANG), "hang", None),
+    ],
+)
+def test_what_is_done_on_purpose(plan: Plan, purpose: str | None, sent_status: int | None) -> None:
+    """`X-Dawdle-Fault` says so; 200 needs no word, and without a head there is no status."""
+    assert (purpose, sent_status) == (plan.purpose, plan.sent_status)
 
 
 def test_a_draw_heeds_the_cap(planner: Planner) -> None:

@@ -40,6 +40,23 @@ def test_a_preview_with_a_key_is_what_its_attempts_meet(planner: Planner) -> Non
     )
 
 
+def test_a_preview_shows_what_is_broken_and_what_fails(planner: Planner) -> None:
+    """As `X-Dawdle-Fault` would name it; some faults leave the client no status."""
+    query = "delay=0&seed=3&fault=reset:0.3,stall:0.3&fail=2:429&n=12"
+    document = json.loads(json_text(preview(planner, query, time_scale=1)))
+
+    plans = [(plan["status"], plan["fault"]) for plan in document["plans"]]
+    assert [(429, "fail")] * 2 == plans[:2]
+    assert {(200, None), (None, "reset"), (200, "stall")} == set(plans[2:])
+
+
+def test_a_preview_of_a_barrier_foretells_no_wait(planner: Planner) -> None:
+    """How long it takes is up to the others."""
+    ahead = preview(planner, "barrier=3&delay=5&n=2", time_scale=1)
+
+    assert [0, 0] == [plan.delay_ns for plan in ahead.plans]
+
+
 def test_twenty_plans_from_the_first_on_one_at_a_time(planner: Planner) -> None:
     """What is shown unless asked otherwise."""
     ahead = preview(planner, "seed=1&_=cachebuster", time_scale=1)
@@ -136,9 +153,9 @@ def test_a_preview_as_json(planner: Planner) -> None:
 
     assert {
         "plans": [
-            {"n": 1, "delay": 7.5, "status": 503},
-            {"n": 2, "delay": 5, "status": 503},
-            {"n": 3, "delay": 5, "status": 503},
+            {"n": 1, "delay": 7.5, "status": 503, "fault": "status"},
+            {"n": 2, "delay": 5, "status": 503, "fault": "status"},
+            {"n": 3, "delay": 5, "status": 503, "fault": "status"},
         ],
         "total_delay": 17.5,
         "longest_delay": 7.5,
@@ -154,8 +171,8 @@ def test_a_preview_writes_numbers_as_replies_do(planner: Planner) -> None:
 
     assert """{
   "plans": [
-    {"n": 0, "delay": 0.00001, "status": 200},
-    {"n": 1, "delay": 3, "status": 200}
+    {"n": 0, "delay": 0.00001, "status": 200, "fault": null},
+    {"n": 1, "delay": 3, "status": 200, "fault": null}
   ],
   "total_delay": 3.00001,
   "longest_delay": 3,

@@ -26,7 +26,7 @@ def refused(path: Path, text: str | bytes) -> str:
 def test_without_a_file_there_are_the_built_in_ones() -> None:
     """They need no set-up."""
     assert profiles.BUILT_IN == profiles.load(None)
-    assert {"slow-tail"} == set(profiles.BUILT_IN)
+    assert {"flaky", "overloaded", "brownout", "slow-tail"} == set(profiles.BUILT_IN)
 
 
 @pytest.mark.parametrize("name", profiles.BUILT_IN)
@@ -66,7 +66,8 @@ def test_a_file_replaces_a_built_in_profile(path: Path) -> None:
     """Whole: nothing of the old one shines through."""
     path.write_text("[profiles.slow-tail]\nstatus = 503\n")
 
-    assert {"slow-tail": {"status": "503"}} == profiles.load(path)
+    expected = profiles.BUILT_IN | {"slow-tail": {"status": "503"}}
+    assert expected == profiles.load(path)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "[profiles]\n"])

@@ -593,6 +593,10 @@ def test_document_is_json_in_seconds_in_a_fixed_order() -> None:
         "lateness",
         "retries",
         "cancellations",
+        "faults",
+        "rejections",
+        "queue",
+        "barrier",
     ] == list(shown)
     read = json.loads(json.dumps(shown, allow_nan=False))
     assert (6.0, 4, 2, 1.0) == tuple(
@@ -602,6 +606,23 @@ def test_document_is_json_in_seconds_in_a_fixed_order() -> None:
     assert {"span": "1-3", "waited": 1.0, "planned": None} == read["cancellations"]["shown"][0]
     assert [span_name(number) for number in found.peak_spans] == read["in_flight"]["peak_spans"]
     assert (0, 0.0) == (read["in_flight"]["now"], read["in_flight"]["peak_at"])
+
+
+def test_document_tells_what_faults_and_limits_did() -> None:
+    """Counts by name, held time in seconds."""
+    spans = [
+        make(1, 0, 9, fault="reset", outcome=Outcome.FAULTED, queue_wait_ns=3 * SECOND),
+        make(2, 0, 9, fault="rate", outcome=Outcome.REJECTED, status=429),
+    ]
+
+    shown = document(of(spans))
+
+    assert {
+        "faults": {"rate": 1, "reset": 1},
+        "rejections": {"rate": 1},
+        "queue": {"spans": 1, "total": 3.0, "longest": 3.0},
+        "barrier": {"spans": 0, "total": 0.0, "longest": 0.0},
+    } == {name: shown[name] for name in ("faults", "rejections", "queue", "barrier")}
 
 
 def test_document_of_an_empty_run_is_json() -> None:

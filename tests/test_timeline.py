@@ -252,6 +252,28 @@ def test_level_covers_all_requests_also_those_without_a_bar() -> None:
     assert "1" * 44 == line(page, "in flight       ").split()[-1]
 
 
+def test_figures_tell_what_faults_and_limits_did() -> None:
+    """By name, and how long requests were held; where nothing was done, nothing is said."""
+    page = draw(
+        make(1, 0, 1, queue_wait_ns=2 * SECOND, fault="fail"),
+        make(2, 0, 1, queue_wait_ns=SECOND, barrier_wait_ns=3 * SECOND),
+        make(3, 0, 1, **cut(Outcome.FAULTED, 1, fault="reset")),
+        make(4, 0, 1, **cut(Outcome.REJECTED, 0, fault="rate", status=429)),
+        width=100,
+    )
+
+    x = words.TIMES
+    assert [
+        f"on purpose   fail {x}1, rate {x}1, reset {x}1",
+        f"refused      rate {x}1",
+        "queued       2 requests for 3 s, at most 2 s",
+        "at barrier   1 request for 3 s, at most 3 s",
+    ] == [line(page, start) for start in ("on purpose", "refused", "queued ", "at barrier")]
+    assert not [
+        name for name in ("on purpose", "refused", "queued ") if name in draw(make(1, 0, 1))
+    ]
+
+
 def test_figures_alone_can_be_drawn() -> None:
     """Without any bar there is still the level over time."""
     page = draw(make(1, 0, 5), most=0)

@@ -69,10 +69,10 @@ async def test_plan_foretells_delays_and_how_soon_they_can_be_done(client: Clien
 
     assert {
         "plans": [
-            {"n": 1, "delay": 7, "status": 200},
-            {"n": 2, "delay": 5, "status": 200},
-            {"n": 3, "delay": 5, "status": 200},
-            {"n": 4, "delay": 7, "status": 200},
+            {"n": 1, "delay": 7, "status": 200, "fault": None},
+            {"n": 2, "delay": 5, "status": 200, "fault": None},
+            {"n": 3, "delay": 5, "status": 200, "fault": None},
+            {"n": 4, "delay": 7, "status": 200, "fault": None},
         ],
         "total_delay": 24,
         "longest_delay": 7,

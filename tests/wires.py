@@ -220,7 +220,7 @@ class House:
 
 def comparable(span: Span, connections_before: int = 0) -> dict[str, Any]:
     """
-    A span without what can't be equal: ids and moments, of which only what has happened is kept.
+    A span without what can't be equal: ids, lengths and moments; only whether they happened.
 
     Fails when the moments are not in order.
     """
@@ -232,6 +232,8 @@ def comparable(span: Span, connections_before: int = 0) -> dict[str, Any]:
         del fields[name]
     return fields | {
         "connection": span.connection - connections_before,
+        "queue_wait_ns": span.queue_wait_ns > 0,
+        "barrier_wait_ns": span.barrier_wait_ns > 0,
         "happened": [name for name, moment in moments.items() if moment is not None],
     }
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from app.faults import GARBAGE
 from tests.live.process import (
     PATIENCE_S,
     Dawdle,
@@ -51,6 +52,8 @@ STREAMS: dict[str, list[bytes]] = {
     "cut": [QUICK[:20], QUICK[20:] + LAST[:30], LAST[30:]],
     "more while it waits": [request("/aio?run=wire&delay=100ms"), QUICK, PAGE, LAST],
     "much while it waits": [request("/aio?run=wire&delay=100ms"), QUICK * 1_500 + LAST],
+    "truncated": [request("/aio?run=wire&delay=9ms&fault=truncate&size=1m")],
+    "malformed": [request("/aio?run=wire&delay=9ms&drip=3&fault=malformed"), QUICK],
     "HTTP/1.0": [QUICK.replace(b"HTTP/1.1", b"HTTP/1.0")],
     "broken": [request("/aio?run=wire&delay=0", "colon")],
     "broken behind": [QUICK, b"garbage\r\n\r\n"],
@@ -154,6 +157,19 @@ def test_lane_and_aiohttp_are_the_same_for_every_client(both: Twins, name: str) 
     assert plain == lane
     assert count == len(written[0])
     assert written[1] == written[0]
+
+
+@pytest.mark.parametrize("fault", ["reset", "empty", "garbage"])
+def test_what_breaks_without_a_head_is_the_same_for_every_client(both: Twins, fault: str) -> None:
+    """Nothing, or garbage; and the same span."""
+    asked = request(f"/aio?run={fault}&delay=9ms&fault={fault}")
+
+    received = [talk(server, [asked]) for server in both]
+    spans = [written_down(server, fault, 1) for server in both]
+
+    assert [GARBAGE if fault == "garbage" else b""] * 2 == received
+    assert spans[0] == spans[1]
+    assert [("faulted", fault)] == [(span["outcome"], span["fault"]) for span in spans[0]]
 
 
 @pytest.mark.parametrize("way", ["FIN", "RST"])
