@@ -253,6 +253,11 @@ async def _judge(server: Remote, run: str, checks: Mapping[str, str]) -> int:
 # --- the command ---------------------------------------------------------------------------------
 
 
+def run_alone(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a command that needs no server; its exit status as shells report it."""
+    return asyncio.run(_execute(command, environ))
+
+
 async def _execute(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """
     Run the command; its exit status as shells report it.

@@ -72,7 +72,8 @@ ALLOWED: dict[str, set[str]] = {
     # the command line
     "remote": {"errors", "grammar"},
     "runner": {"errors", "grammar", "checks", "timeline", "settings", "server", "remote"},
-    "cli": {"errors", "settings", "server", "runner"},
+    "examples": {"errors", "grammar", "assets", "remote", "runner"},
+    "cli": {"errors", "settings", "server", "runner", "examples"},
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip

@@ -23,7 +23,7 @@ import trustme
 import checkout
 
 ROOT = Path(__file__).resolve().parent.parent
-DELIVERED = ("app", "static", "templates")
+DELIVERED = ("app", "examples", "static", "templates")
 LOCKS = (checkout.RUNTIME_LOCK, checkout.DEV_LOCK)
 ANNOUNCEMENT = re.compile(r"Dawdle on (http://127\.0\.0\.1:\d+) \(echo off, data .+\)\n")
 
@@ -107,12 +107,12 @@ def service(installed: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def test_the_wheel_holds_the_code_the_templates_and_the_static_files(wheel: Path) -> None:
-    """All that is in the three folders, under `app/`, and nothing else but the metadata."""
+    """All that is in the four folders, under `app/`, and nothing else but the metadata."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
 
     assert sources() == names
-    for folder in ("app/templates/", "app/static/"):
+    for folder in ("app/examples/", "app/templates/", "app/static/"):
         assert any(name.startswith(folder) for name in names)
 
 
