@@ -8,9 +8,10 @@ here is only the order in which to read them, and how one is run.
 import ast
 import asyncio
 import difflib
+import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -48,14 +49,16 @@ class Example:
     """
     One file of the course, as its docstring tells of it.
 
-    *title* is its first line, *output* what it prints, *before* what it prints with `--before`
-    (None: there is no such way), in lines without indent; the figures in them are examples.
+    *doc* is the docstring, *title* its first line, *output* what it prints, *before* what it
+    prints with `--before` (None: there is no such way), both without indent; the figures in them
+    are examples.
     *in_order* is False where the lines may come in any order. *notice* says what to look at.
     *needs_server* is False where it has no backend, and so leaves no run.
     """
 
     name: str
     source: str
+    doc: str
     title: str
     output: str
     before: str | None
@@ -72,7 +75,8 @@ def parse(name: str, source: str) -> Example:
         ValueError: its docstring lacks a part, or it has no `main`.
     """
     module = ast.parse(source)
-    paragraphs = (ast.get_docstring(module) or "").split("\n\n")
+    doc = ast.get_docstring(module) or ""
+    paragraphs = re.split(r"\n{2,}", doc)
     functions = {
         node.name: {argument.arg for argument in node.args.args}
         for node in module.body
@@ -81,14 +85,17 @@ def parse(name: str, source: str) -> Example:
     heading, output = _part(name, paragraphs, "Output")
     if "main" not in functions:
         raise ValueError(f"{name} has no main; write one")
+    if not paragraphs[-1].startswith(("In the timeline:", "Notice:")):
+        raise ValueError(f"{name} does not say what to notice; end its docstring with that")
     return Example(
         name=name,
         source=source,
+        doc=doc,
         title=paragraphs[0],
         output=output,
         before=_part(name, paragraphs, "Before:")[1] if "before" in functions else None,
         in_order="in an order of its own" not in heading,
-        notice=next(iter(_starting(paragraphs, "In the timeline:", "Notice:")), ""),
+        notice=paragraphs[-1],
         needs_server="base_url" in functions["main"],
     )
 
@@ -99,10 +106,6 @@ def _part(name: str, paragraphs: Sequence[str], begin: str) -> tuple[str, str]:
         if above.startswith(begin) and below.startswith("    "):
             return above, textwrap.dedent(below)
     raise ValueError(f"{name}: no block below {begin!r} in its docstring; write what it prints")
-
-
-def _starting(paragraphs: Sequence[str], *begins: str) -> Iterator[str]:
-    return (each for each in paragraphs if each.startswith(begins))
 
 
 def course() -> dict[str, list[Example]]:

@@ -21,7 +21,7 @@ its connection open, and client 2 is accepted when it has long given up.
 
     server: a client came
     client 1 sent ping, got ping
-    client 2 gave up after 1.0 s
+    client 2 gave up after 2.0 s
     server: a client left
     server: a client came
     server: a client left
@@ -88,8 +88,8 @@ async def serve_and_ask(serve: Serve, scale: float) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         server = asyncio.ensure_future(serve(listener))
-        address = listener.getsockname()
-        clients = client(1, "ping", address, scale), client(2, "pong", address, scale)
+        address, patience = listener.getsockname(), 2 * scale
+        clients = client(1, "ping", address, patience), client(2, "pong", address, patience)
         await asyncio.gather(*clients)
         await asyncio.sleep(0.5 * scale)  # for the server to see them leave
         server.cancel()

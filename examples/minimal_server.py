@@ -42,9 +42,6 @@ from _start import start
 SCALE = web.AppKey("scale", float)
 
 
-SCALE = web.AppKey("scale", float)
-
-
 async def slow(request: web.Request) -> web.Response:
     delay = float(request.query.get("delay", random.randint(1, 30)))
     await asyncio.sleep(delay * request.app[SCALE])

@@ -9,12 +9,12 @@ part inside `async with` is bounded. Put the call into it, and nothing else.
 
 Output:
 
-    12 calls of 1 s each, 3 at a time: 4.0 s
+    12 calls of 2 s each, 3 at a time: 8.0 s
 
 Before: without a bound all twelve go at once. Twelve are no harm; the twelve thousand of next
 year are. (See too_many.)
 
-    12 calls of 1 s each, all at once: 1.0 s
+    12 calls of 2 s each, all at once: 2.0 s
 
 In the timeline: never more than three bars above each other, four times; a slot that gets free
 is taken at once.
@@ -29,7 +29,7 @@ from _start import start
 
 
 async def ask(session: aiohttp.ClientSession) -> None:
-    async with session.get("/aio", params={"delay": "1s"}) as reply:
+    async with session.get("/aio", params={"delay": "2s"}) as reply:
         await reply.read()
 
 
@@ -43,14 +43,14 @@ async def main(base_url: str, run: str) -> None:
     async with aiohttp.ClientSession(base_url, headers={"X-Dawdle-Run": run}) as session:
         begun = time.perf_counter()
         await asyncio.gather(*(ask_in_turn(session) for _ in range(12)))
-        print(f"12 calls of 1 s each, 3 at a time: {time.perf_counter() - begun:.1f} s")
+        print(f"12 calls of 2 s each, 3 at a time: {time.perf_counter() - begun:.1f} s")
 
 
 async def before(base_url: str, run: str) -> None:
     async with aiohttp.ClientSession(base_url, headers={"X-Dawdle-Run": run}) as session:
         begun = time.perf_counter()
         await asyncio.gather(*(ask(session) for _ in range(12)))
-        print(f"12 calls of 1 s each, all at once: {time.perf_counter() - begun:.1f} s")
+        print(f"12 calls of 2 s each, all at once: {time.perf_counter() - begun:.1f} s")
 
 
 if __name__ == "__main__":

@@ -11,17 +11,17 @@ Output:
 
     1 s: {"delay": 1}
     2 s: {"delay": 2}
-    5 s: gave up after 3.0 s
-    6 s: gave up after 3.0 s
+    8 s: gave up after 4.0 s
+    9 s: gave up after 4.0 s
 
 Before: `wait` with a timeout stops waiting, but not the work.
 
     1 s: {"delay": 1}
     2 s: {"delay": 2}
-    5 s: gave up after 3.0 s, still running
-    6 s: gave up after 3.0 s, still running
+    8 s: gave up after 4.0 s, still running
+    9 s: gave up after 4.0 s, still running
 
-In the timeline: two bars end at 3 s with a cross, and dots show how long they would have gone
+In the timeline: two bars end at 4 s with a cross, and dots show how long they would have gone
 on; before, all four go on to their end, and two of them for nobody.
 """
 
@@ -59,7 +59,7 @@ async def ask(session: aiohttp.ClientSession, delay: int) -> str:
 
 
 async def main(base_url: str, run: str, scale: float) -> None:
-    @within(3 * scale)
+    @within(4 * scale)
     async def ask_in_time(session: aiohttp.ClientSession, delay: int) -> str:
         return await ask(session, delay)
 
@@ -71,7 +71,7 @@ async def main(base_url: str, run: str, scale: float) -> None:
             return f"gave up after {time.perf_counter() - begun:.1f} s"
 
     async with aiohttp.ClientSession(base_url, headers={"X-Dawdle-Run": run}) as session:
-        delays = (1, 2, 5, 6)
+        delays = (1, 2, 8, 9)
         ends = await asyncio.gather(*(report(session, delay) for delay in delays))
         for delay, end in zip(delays, ends, strict=True):
             print(f"{delay} s: {end}")
@@ -80,8 +80,8 @@ async def main(base_url: str, run: str, scale: float) -> None:
 async def before(base_url: str, run: str, scale: float) -> None:
     async with aiohttp.ClientSession(base_url, headers={"X-Dawdle-Run": run}) as session:
         begun = time.perf_counter()
-        tasks = {delay: asyncio.create_task(ask(session, delay)) for delay in (1, 2, 5, 6)}
-        done, pending = await asyncio.wait(tasks.values(), timeout=3 * scale)
+        tasks = {delay: asyncio.create_task(ask(session, delay)) for delay in (1, 2, 8, 9)}
+        done, pending = await asyncio.wait(tasks.values(), timeout=4 * scale)
         given_up = f"gave up after {time.perf_counter() - begun:.1f} s, still running"
         for delay, task in tasks.items():
             print(f"{delay} s:", task.result() if task in done else given_up)
