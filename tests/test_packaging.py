@@ -140,6 +140,14 @@ def test_an_installed_wheel_serves_pages_and_static_files(service: str) -> None:
             assert 200 == file.status
 
 
+@pytest.mark.live
+def test_an_installed_wheel_runs_its_examples(installed: Path) -> None:
+    """They lie inside the package, and need nothing around them."""
+    dawdle = installed.with_name("dawdle")
+
+    assert "egg: is ready" in run(dawdle, "examples", "generator_send").splitlines()
+
+
 def test_the_version_is_written_once(installed: Path) -> None:
     """The package's metadata and `dawdle --version` take it from `app/__init__.py`."""
     ask = "import app, importlib.metadata as m; print(app.__version__, m.version('dawdle'))"
