@@ -40,6 +40,7 @@ COURSE: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 
 DEFAULT_URL = "http://127.0.0.1:3000"
+LONGEST_LOOK_S = 5.0  # for a server to answer there
 LARGEST_SCALE = 10.0  # as for the setting time_scale
 NOTHING_ASKED = {"requests": "0.."}
 
@@ -209,8 +210,8 @@ def _url(wish: Wish, environ: Mapping[str, str]) -> str | None:
 async def _answers(url: str, token: str | None) -> bool:
     """Whether there is a Dawdle that lets us in."""
     try:
-        async with remote(url, token) as server:
+        async with asyncio.timeout(LONGEST_LOOK_S), remote(url, token) as server:
             await server.check("examples", NOTHING_ASKED)
-    except Fatal:
+    except (Fatal, TimeoutError):
         return False
     return True

@@ -48,6 +48,17 @@ async def slow(request: web.Request) -> web.Response:
     return web.json_response({"delay": round(delay)})
 
 
+def server(handler: Handler, scale: float) -> web.Application:
+    """With `web.run_app(server(slow, 1), port=3000)` it would serve until it is stopped."""
+    app = web.Application()
+    app[SCALE] = scale
+    app.add_routes([web.get("/aio", handler)])
+    return app
+
+
+# That was the server. What follows is the wrong handler, and three clients.
+
+
 async def slow_for_all(request: web.Request) -> web.Response:
     delay = float(request.query.get("delay", random.randint(1, 30)))
     time.sleep(delay * request.app[SCALE])  # nobody else is served meanwhile
@@ -63,10 +74,7 @@ async def before(scale: float) -> None:
 
 
 async def serve_and_ask(handler: Handler, scale: float) -> None:
-    app = web.Application()
-    app[SCALE] = scale
-    app.add_routes([web.get("/aio", handler)])  # web.run_app(app, port=3000) would stay
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(server(handler, scale))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port, *_ = runner.addresses[0]

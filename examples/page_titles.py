@@ -20,8 +20,8 @@ Output:
 Before: a session for each page, a regular expression, and UTF-8 for everybody.
 
     1   A page to begin with
-    5   Za��� gꜢ� ja�
-    22  ����ǭ�Ǥ��롣̾���Ϥޤ�̵����
+    6   P��li� �lu�ou�k� k�� �p�l ��belsk� �dy
+    22  ���ڤ�ǭ�Ǥ��롣̾���Ϥޤ�̵����
     32  In a comment
     39  Nothing to be found here
     42  Of a drawing
@@ -71,9 +71,10 @@ async def title_of(session: aiohttp.ClientSession, number: int) -> str:
         return parser.title or "no title"
 
 
-async def main(base_url: str) -> None:
+async def main(base_url: str, run: str) -> None:
     async with aiohttp.ClientSession(
         base_url,
+        headers={"X-Dawdle-Run": run},
         connector=aiohttp.TCPConnector(limit_per_host=2),
         timeout=aiohttp.ClientTimeout(total=10),
         trace_configs=[counting()],
@@ -81,10 +82,12 @@ async def main(base_url: str) -> None:
         show(await asyncio.gather(*(title_of(session, number) for number in PAGES)))
 
 
-async def before(base_url: str) -> None:
+async def before(base_url: str, run: str) -> None:
+    headers = {"X-Dawdle-Run": run}
+
     async def title_of(number: int) -> str:
         async with (
-            aiohttp.ClientSession(base_url, trace_configs=[counting()]) as session,
+            aiohttp.ClientSession(base_url, headers=headers, trace_configs=[counting()]) as session,
             session.get(f"/site/{number}") as reply,
         ):
             page = (await reply.read()).decode(errors="replace")

@@ -182,9 +182,9 @@ def command_lines() -> Iterator[list[str]]:
     """The arguments of every `dawdle` that a document shows."""
     for document in DOCUMENTS:
         lines = re.findall(
-            r"(?m)^(?:  - run: )?dawdle ((?:report|run|serve)\b.*)$", text_of(document)
+            r"(?m)^(?:  - run: )?dawdle ((?:examples|report|run|serve)\b.*)$", text_of(document)
         )
-        inline = re.findall(r"`dawdle ((?:report|run|serve) [^`]*)`", text_of(document))
+        inline = re.findall(r"`dawdle ((?:examples|report|run|serve) [^`]*)`", text_of(document))
         yield from map(shlex.split, [*lines, *inline])
 
 
