@@ -11,10 +11,10 @@ Output:
 
     one after another  29.0 s
     |--5--|
-          |---7---|
-                  |--5--|
-                        |--5--|
-                              |---7---|
+         |---7---|
+                |--5--|
+                     |--5--|
+                          |---7---|
     threads  7.0 s
     |--5--|
     |---7---|
@@ -42,7 +42,7 @@ Output:
 
 In the timeline: a staircase of five, and then four blocks in which five bars begin together.
 Dawdle says `connection_per_request`, for so it is with urllib and with Tornado's simple client,
-and `starved`, for each way waits until the one before has ended.
+and at a small scale `starved`, for each way waits until the one before has ended.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ few hundred times a second. Pure Python that computes for long is better off in 
 Output:
 
     24 calls of 2 s, 6 at a time, while something computes
-    the loop was held up for 0.01 s at the worst
+    the loop was held up for 0.02 s at the worst
 
 Before: the same computation in a coroutine. Dawdle says `starved`.
 

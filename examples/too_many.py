@@ -10,12 +10,12 @@ ports, about 28,000 to one address. Then the backend. The cure is to choose a nu
 
 Output:
 
-    a waiting task takes 1.5 kB; ten million take 15 GB before a byte is sent
+    a waiting task takes 1.2 kB; ten million take 12 GB before a byte is sent
     300 calls, 50 at a time: 12.1 s
 
 Before: all at once, and aiohttp's own limit taken away. Dawdle says `unbounded`.
 
-    a waiting task takes 1.5 kB; ten million take 15 GB before a byte is sent
+    a waiting task takes 1.2 kB; ten million take 12 GB before a byte is sent
     300 calls, all at once: 2.2 s
 
 In the timeline: 50 in flight from begin to end; before, a wall of 300, and a connection each.
