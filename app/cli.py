@@ -328,6 +328,54 @@ def titles(
     return command.titles(wish, ["dawdle", *sys.argv[1:]])
 
 
+EXAMPLES = """\
+Show asyncio at work, an idea a file: a short course to read, run and see.
+
+Alone it lists the examples. With NAME it runs one and then prints what its run looked like, from
+the server at --url, DAWDLE_URL or port 3000 here, or from one that is started for it.
+
+\b
+Examples:
+  dawdle examples
+  dawdle examples five_ways --scale 0.1
+  dawdle examples lock --before
+  dawdle examples lock --source
+"""
+
+
+@dawdle.command(
+    name="examples", help=EXAMPLES, short_help="Show asyncio at work, an idea at a time."
+)
+@click.argument("name", required=False)
+@click.option("--source", is_flag=True, help="Show the code instead of running it.")
+@click.option("--before", is_flag=True, help="Run the other way of doing it, often a wrong one.")
+@click.option("--scale", metavar="NUMBER", help="Multiplies every wait, such as 0.1.")
+@click.option("--url", metavar="URL", help="Use this server instead of starting one.")
+@click.pass_obj
+def show_examples(
+    environ: Mapping[str, str],
+    /,
+    *,
+    name: str | None,
+    source: bool,
+    before: bool,
+    scale: str | None,
+    url: str | None,
+) -> int:
+    """List the examples, show one, or run one."""
+    from app import examples
+
+    if name is None:
+        if source or before or scale or url:
+            raise click.UsageError("an option without an example says nothing; add its NAME")
+        click.echo(examples.listing(), nl=False)
+        return 0
+    if source:
+        click.echo(examples.find(name).source.encode(), nl=False)  # the very bytes of the file
+        return 0
+    return examples.run(examples.Wish(name, before, scale, url), environ)
+
+
 def main(argv: Sequence[str] | None = None, *, environ: Mapping[str, str] = os.environ) -> int:
     """
     Run the command line *argv*, or the process's own, and return the exit status.

@@ -182,6 +182,11 @@ def _write(path: Path, text: str) -> None:
 # --- the command ---------------------------------------------------------------------------------
 
 
+def run_alone(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a command that needs no server; its exit status as shells report it."""
+    return asyncio.run(_execute(command, environ))
+
+
 async def _execute(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """
     Run the command; its exit status as shells report it.

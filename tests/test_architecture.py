@@ -220,10 +220,11 @@ ALLOWED: dict[str, set[str]] = {
     "runner": {
         "errors", "grammar", "checks", "console", "junit", "settings", "server", "remote",
     },
+    "examples": {"errors", "grammar", "assets", "remote", "runner"},
     "talk": {"errors", "clock"},
     "cli": {
         "errors", "grammar", "settings", "server", "viewer", "runner", "talk", "titles.command",
-        "titles.errand",
+        "titles.errand", "examples",
     },
     "__main__": {"cli"},
     "__init__": set(),

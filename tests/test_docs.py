@@ -195,11 +195,11 @@ def test_the_first_curl_line_waits_but_not_long() -> None:
 
 def command_lines() -> Iterator[list[str]]:
     """The arguments of every `dawdle` that a document shows."""
+    names = "echo|examples|report|run|serve|titles"
     for document in DOCUMENTS:
-        lines = re.findall(
-            r"(?m)^(?:  - run: )?dawdle ((?:echo|report|run|serve|titles)\b.*)$", text_of(document)
-        )
-        inline = re.findall(r"`dawdle ((?:echo|report|run|serve|titles) [^`]*)`", text_of(document))
+        text = text_of(document)
+        lines = re.findall(rf"(?m)^(?:  - run: )?dawdle ((?:{names})\b.*)$", text)
+        inline = re.findall(rf"`dawdle ((?:{names}) [^`]*)`", text)
         yield from map(shlex.split, [*lines, *inline])
 
 

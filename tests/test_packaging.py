@@ -23,7 +23,7 @@ import trustme
 import checkout
 
 ROOT = Path(__file__).resolve().parent.parent
-DELIVERED = ("app", "static", "templates")
+DELIVERED = ("app", "examples", "static", "templates")
 LOCKS = (checkout.RUNTIME_LOCK, checkout.DEV_LOCK)
 ANNOUNCEMENT = re.compile(
     r"Dawdle on (http://127\.0\.0\.1:\d+) \(echo 127\.0\.0\.1:\d+, data .+\)\n"
@@ -109,12 +109,12 @@ def service(installed: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def test_the_wheel_holds_the_code_the_templates_and_the_static_files(wheel: Path) -> None:
-    """All that is in the three folders, under `app/`, and nothing else but the metadata."""
+    """All that is in the four folders, under `app/`, and nothing else but the metadata."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
 
     assert sources() == names
-    for folder in ("app/templates/", "app/static/"):
+    for folder in ("app/examples/", "app/templates/", "app/static/"):
         assert any(name.startswith(folder) for name in names)
 
 
@@ -140,6 +140,14 @@ def test_an_installed_wheel_serves_pages_and_static_files(service: str) -> None:
     for path in linked:
         with opener.open(f"{service}{path}", timeout=30) as file:
             assert 200 == file.status
+
+
+@pytest.mark.live
+def test_an_installed_wheel_runs_its_examples(installed: Path) -> None:
+    """They lie inside the package, and need nothing around them."""
+    dawdle = installed.with_name("dawdle")
+
+    assert "egg: is ready" in run(dawdle, "examples", "generator_send").splitlines()
 
 
 def test_the_version_is_written_once(installed: Path) -> None:
