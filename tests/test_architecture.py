@@ -109,7 +109,8 @@ ALLOWED: dict[str, set[str]] = {
     "titles.schedule": {"titles.options", "titles.results", "titles.breaker"},
     "titles.window": {"titles.options", "titles.schedule"},
     "titles.intake": {"errors", "titles.results", "titles.urls"},
-    "titles.files": set(),
+    "titles.undivided": set(),
+    "titles.files": {"titles.undivided"},
     "titles.trouble": set(),
     "titles.store": {
         "database", "titles.options", "titles.results", "titles.job", "titles.intake",
@@ -131,7 +132,7 @@ ALLOWED: dict[str, set[str]] = {
     "titles.jobs": {
         "errors", "clock", "grammar", "database", "titles.options", "titles.results",
         "titles.job", "titles.intake", "titles.files", "titles.trouble", "titles.store",
-        "titles.live", "titles.ledger", "titles.finisher", "titles.engine",
+        "titles.live", "titles.ledger", "titles.finisher", "titles.engine", "titles.undivided",
     },
     "titles.orders": {"errors", "grammar", "titles.options"},
     "titles.exports": {"titles.results"},

@@ -279,11 +279,12 @@ class TitleStore:
             )
 
     async def started(self, job: int, started_ns: int) -> None:
-        """The job runs."""
+        """The job runs, unless it is over already."""
         async with self._database.transaction():
             await self._writer.execute(
-                "UPDATE jobs SET state = ?, started_ns = coalesce(started_ns, ?) WHERE number = ?",
-                (State.RUNNING, started_ns, job),
+                "UPDATE jobs SET state = ?, started_ns = coalesce(started_ns, ?) "
+                "WHERE number = ? AND state = ?",
+                (State.RUNNING, started_ns, job, State.QUEUED),
             )
 
     async def filed(self, job: int) -> None:
