@@ -326,10 +326,10 @@ async def _listen(
 
 
 def _places(listener: asyncio.Server) -> Iterator[tuple[str, int]]:
-    """Addresses and ports at which this machine finds the service itself."""
+    """Addresses and ports at which the service listens."""
     for each in listener.sockets:
         address, port = each.getsockname()[:2]
-        yield CALLED.get(address, address), port
+        yield address, port
 
 
 def _deaf(host: str, port: int, error: OSError) -> str:
