@@ -143,7 +143,7 @@ ALLOWED: dict[str, set[str]] = {
     "titles.inputs": {"errors", "grammar", "titles.orders"},
     "titles.outputs": {"errors", "grammar", "titles.results", "titles.exports"},
     "titles.states": {"errors"},
-    "titles.terminal": {"clock", "plain", "formats", "titles.results", "titles.job"},
+    "titles.terminal": {"errors", "clock", "plain", "formats", "titles.results", "titles.job"},
     "titles.errand": {
         "errors", "clock", "grammar", "titles.options", "titles.fetch", "titles.guard",
         "titles.job", "titles.inputs", "titles.outputs", "titles.states", "titles.terminal",
