@@ -21,8 +21,9 @@ from typing import Any, TextIO, TypeVar
 from app import grammar, timeline
 from app.checks import LENGTHS, parse
 from app.errors import BadValue, Fatal, Problem
+from app.loops import loop_factory
 from app.remote import Remote, remote
-from app.server import loop_factory, serving
+from app.server import serving
 from app.settings import load
 
 FAILED = 1  # exit status when a check fails

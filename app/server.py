@@ -25,6 +25,7 @@ from app.exchange import Desk
 from app.feed import Feed
 from app.journal import Journal
 from app.lane import QUIET_S, Hall
+from app.loops import loop_factory
 from app.metrics import Metrics
 from app.plan import Limits, Planner
 from app.protection import control_pages_are_ours, harden
@@ -392,15 +393,6 @@ def _announce(service: Service, settings: Settings) -> None:
 
 def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Uvloop's loop where it is installed, else asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _on_signals(callback: Callable[[], object]) -> None:

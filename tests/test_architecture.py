@@ -149,10 +149,11 @@ ALLOWED: dict[str, set[str]] = {
         "titles.job", "titles.inputs", "titles.outputs", "titles.states", "titles.terminal",
     },
     "titles.command": {
-        "errors", "timeline", "titles.options", "titles.job", "titles.jobs", "titles.inputs",
-        "titles.errand",
+        "errors", "loops", "timeline", "titles.options", "titles.job", "titles.jobs",
+        "titles.inputs", "titles.errand",
     },
     # the edge
+    "loops": set(),
     "settings": {"errors", "grammar", "titles.guard"},
     "metrics": {
         "spans", "runs", "recorder", "feed", "exchange", "journal", "connections",
@@ -183,12 +184,12 @@ ALLOWED: dict[str, set[str]] = {
     "server": {
         "errors", "clock", "assets", "profiles", "plan", "settings", "runs", "recorder", "feed",
         "exchange", "store", "journal", "metrics", "connections", "logs", "tls", "keys",
-        "responses", "protection", "lane", "web", "formats",
+        "responses", "protection", "lane", "web", "formats", "loops",
         "titles.body", "titles.fetch", "titles.guard", "titles.jobs",
     },
     # the command line
     "remote": {"errors", "grammar"},
-    "runner": {"errors", "grammar", "checks", "timeline", "settings", "server", "remote"},
+    "runner": {"errors", "grammar", "checks", "timeline", "settings", "loops", "server", "remote"},
     "cli": {"errors", "settings", "server", "runner", "titles.command", "titles.errand"},
     "__main__": {"cli"},
     "__init__": set(),
