@@ -11,7 +11,8 @@ import pytest
 from app.errors import Fatal
 from app.titles.intake import Entry
 from app.titles.job import Sort, State
-from app.titles.options import Options
+from app.titles.live import shown
+from app.titles.options import SECOND, Options
 from app.titles.results import Code, Failure, Result
 from app.titles.schedule import Away, Item
 from app.titles.store import (
@@ -390,6 +391,30 @@ async def test_retry_queues_what_failed_and_removes_its_results(store: TitleStor
     assert {"": 1, "invalid_url": 1} == found.tally
     assert (State.QUEUED, 1, None) == (found.state, found.round, found.ended_ns)
     assert [bad.position] == positions(await store.lease(job, EVERYTHING))
+
+
+async def test_the_rate_after_a_retry_is_that_of_the_retry(store: TitleStore) -> None:
+    """What was there before took no time of it."""
+    job = await add(store, *"abc")
+    items = await store.lease(job, EVERYTHING)
+    outcome = Outcome([result(items[0]), *(result(item, Code.TIMEOUT) for item in items[1:])])
+    await store.save(outcome, done=[job], ended_ns=9)
+    await store.retry(job, but=[])
+    await store.started(job, 10 * SECOND)
+    again = Outcome([result(item) for item in await store.lease(job, EVERYTHING)])
+    await store.save(again, done=[job], ended_ns=14 * SECOND)
+
+    assert (3, 0.5) == (shown(await stored(store, job)).done, shown(await stored(store, job)).rate)
+
+
+async def test_a_job_that_is_over_does_not_start(store: TitleStore) -> None:
+    """Its last result came sooner than its turn."""
+    job = await add(store, "a")
+    await save(store, await store.lease(job, EVERYTHING))
+    await store.save(Outcome(), done=[job], ended_ns=9)
+    await store.started(job, 10)
+
+    assert State.DONE is (await stored(store, job)).state
 
 
 async def test_retry_of_a_cancelled_job_queues_what_was_left(store: TitleStore) -> None:

@@ -33,7 +33,7 @@ class Job:
     repeats: int  # URLs that had come before, and were dropped
     errors: Mapping[str, int]  # code -> results
     done: int  # results
-    rate: float | None = None  # results a second: lately, or of the whole job once it is over
+    rate: float | None = None  # results a second: lately, or since its start once it is over
     left_s: float | None = None  # seconds to go; None: unknown
     trouble: str | None = None  # why nothing goes on: one sentence; None: all is well
     round: int = 0  # how often it was retried

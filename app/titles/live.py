@@ -131,7 +131,7 @@ def shown(stored: StoredJob) -> Job:
         repeats=stored.repeats,
         errors=_errors(stored.tally),
         done=done,
-        rate=_per_second(done, (stored.ended_ns or 0) - (stored.started_ns or 0)),
+        rate=_per_second(done - stored.kept, (stored.ended_ns or 0) - (stored.started_ns or 0)),
         round=stored.round,
     )
 

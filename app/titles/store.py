@@ -57,6 +57,7 @@ MIGRATIONS: tuple[str, ...] = (
         urls INTEGER NOT NULL DEFAULT 0,
         repeats INTEGER NOT NULL DEFAULT 0,
         round INTEGER NOT NULL DEFAULT 0,
+        kept INTEGER NOT NULL DEFAULT 0,
         filed INTEGER NOT NULL DEFAULT 0
     );
 
@@ -99,7 +100,8 @@ MIGRATIONS: tuple[str, ...] = (
 
 JOBS = """
     SELECT number, label, state, options, created_ns, started_ns, ended_ns, urls, repeats, round,
-        filed, (SELECT json_group_object(code, count) FROM tallies WHERE job = number AND count)
+        kept, filed,
+        (SELECT json_group_object(code, count) FROM tallies WHERE job = number AND count)
     FROM jobs WHERE state NOT IN ('adding', 'leaving')
 """
 
@@ -180,6 +182,7 @@ class StoredJob:
     urls: int
     repeats: int
     round: int  # how often it was retried
+    kept: int  # results that the last retry left as they were
     filed: bool  # its file is whole, and in the order of positions
     tally: Mapping[str, int]  # code -> results; without an error: empty
 
@@ -329,7 +332,8 @@ class TitleStore:
             if count:
                 await self._writer.execute(
                     "UPDATE jobs SET state = ?, round = round + 1, filed = 0, started_ns = NULL, "
-                    "ended_ns = NULL WHERE number = ?",
+                    "ended_ns = NULL, kept = (SELECT total(count) FROM tallies WHERE job = number) "
+                    "WHERE number = ?",
                     (State.QUEUED, job),
                 )
         return count
