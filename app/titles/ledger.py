@@ -217,7 +217,8 @@ class Ledger:
         What the files lack of the rest, nobody knows.
         """
         unsaved = await self._store.unsaved(self._batch)
-        saved = [each for each in self._batch.results if each not in unsaved.results]
+        missing = set(map(id, unsaved.results))
+        saved = [each for each in self._batch.results if id(each) not in missing]
         self._broken.update(item.job for item, _ in saved)
         self._batch, self._is_unsure = unsaved, False
         self._stored(Outcome(saved))
