@@ -433,7 +433,7 @@ async def test_the_oldest_finished_job_makes_room(house: House) -> None:
         kept = [each.name for each in await jobs.list()]
 
         assert ["3", "2"] == kept
-        assert not jobs.file("1").exists()
+        assert not (house.folder / "titles" / "1.jsonl").exists()
         with pytest.raises(Problem) as problem:
             await jobs.add(urls(11))
     assert "too-many-jobs" == problem.value.code
@@ -586,16 +586,14 @@ async def test_jobs_can_be_left_alone_until_they_are_asked_for(house: House) -> 
     """A command at a terminal resumes only what it is told to."""
     house.web.script = lambda url, _: asyncio.Event().wait()  # type: ignore[assignment,return-value]
     async with house.open() as jobs:
-        await jobs.add(urls(3), label="mine")
-        await jobs.add(urls(3), label="other")
+        await jobs.add(urls(3))
+        await jobs.add(urls(3))
     house.web.script = lambda url, _: page(url)
     del house.web.asked[:]
 
     async with house.open(resume=False) as jobs:
-        found = await jobs.find("mine")
-        assert found is not None
+        found = await jobs.get("1")
         assert (State.QUEUED, []) == (found.state, house.web.asked)
-        assert await jobs.find("nobody's") is None
         await jobs.resume(found.name)
         assert State.DONE == (await finished(jobs, found)).state
         assert State.QUEUED == (await jobs.wait("2")).state

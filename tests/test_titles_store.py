@@ -47,9 +47,9 @@ async def store(path: Path) -> AsyncIterator[TitleStore]:
         yield store
 
 
-async def add(store: TitleStore, *hosts: str, label: str = "") -> int:
+async def add(store: TitleStore, *hosts: str) -> int:
     """A job with a URL of each of these hosts, in this order."""
-    job = await store.begin(label, Options(), CREATED_NS)
+    job = await store.begin(Options(), CREATED_NS)
     first: dict[str, int] = {}
     entries = [
         Entry(position, f"http://{host}/{position}", host, first.setdefault(host, position))
@@ -78,7 +78,7 @@ def positions(items: Iterable[Item]) -> list[int]:
 
 async def test_a_job_is_seen_when_it_is_whole(store: TitleStore) -> None:
     """A client that was told nothing finds nothing."""
-    job = await store.begin("", Options(), CREATED_NS)
+    job = await store.begin(Options(), CREATED_NS)
     await store.add(job, [Entry(0, "http://a/", "a", 0)])
     assert await store.job(job) is None
 
@@ -99,17 +99,15 @@ async def test_numbers_are_never_given_twice(store: TitleStore) -> None:
     assert first + 1 == await add(store, "a")
 
 
-async def test_options_and_label_are_kept(store: TitleStore) -> None:
+async def test_options_are_kept(store: TitleStore) -> None:
     """A job goes on after a restart as it was ordered."""
     options = Options(concurrency=3, per_host=1, timeout_ns=250_000_000, retries=0)
-    job = await store.begin("mine", options, CREATED_NS)
+    job = await store.begin(options, CREATED_NS)
     await store.opened(job, urls=0, repeats=0)
 
-    stored = await store.find("mine")
+    kept = await stored(store, job)
 
-    assert stored is not None
-    assert (job, options, CREATED_NS) == (stored.number, stored.options, stored.created_ns)
-    assert await store.find("other") is None
+    assert (job, options, CREATED_NS) == (kept.number, kept.options, kept.created_ns)
 
 
 async def test_newest_job_comes_first(store: TitleStore) -> None:
@@ -513,7 +511,7 @@ async def test_an_orderly_end_is_no_crash(store: TitleStore) -> None:
 
 async def test_a_job_that_was_not_whole_leaves(store: TitleStore, path: Path) -> None:
     """Nobody was told of it."""
-    job = await store.begin("", Options(), CREATED_NS)
+    job = await store.begin(Options(), CREATED_NS)
     await store.add(job, [Entry(0, "http://a/", "a", 0)])
     await store.recover(0)
     while await store.sweep():

@@ -16,7 +16,6 @@ PYTHON = Result("https://www.python.org/", title="Welcome to Python.org")
 LATE = Result("https://a.example/", error=Failure(Code.TIMEOUT, "no answer came within 10 s"))
 JOB = Job(
     name="1",
-    label="",
     state=State.RUNNING,
     options=Options(),
     created_ns=0,

@@ -23,7 +23,6 @@ class Job:
     """A job at one moment: only what is in database and file already."""
 
     name: str
-    label: str  # what its owner finds it by; not shown
     state: State
     options: Options
     created_ns: int  # since the Unix epoch, as the others

@@ -178,7 +178,6 @@ class Jobs:
         urls: Iterable[str],
         options: Options = DEFAULTS,
         *,
-        label: str = "",
         bare: bool = False,
     ) -> Job:
         """
@@ -193,7 +192,7 @@ class Jobs:
         async with self._adding:
             self._check_room()
             try:
-                return await self._add(urls, options, label, bare=bare)
+                return await self._add(urls, options, bare=bare)
             except (StoreError, OSError) as error:
                 raise self._refusal(error) from error
 
@@ -212,11 +211,6 @@ class Jobs:
         jobs = await self._store.jobs(limit=limit)
         lives = ((self._lives.get(stored.number), stored) for stored in jobs)
         return [self._shown(live) if live else shown(stored) for live, stored in lives]
-
-    async def find(self, label: str) -> Job | None:
-        """The newest unfinished job of that label, if there is one."""
-        stored = await self._store.find(label)
-        return await self.get(str(stored.number)) if stored else None
 
     async def resume(self, name: str) -> Job:
         """
@@ -382,10 +376,6 @@ class Jobs:
                     await live.news(live.version)
         return await self.get(name)
 
-    def file(self, name: str) -> Path:
-        """Where the results of a job are, a line of JSON each."""
-        return self._files.path(int(name))
-
     @property
     def trouble(self) -> str | None:
         """Why no job goes on, in one sentence; None when all is well."""
@@ -434,8 +424,8 @@ class Jobs:
                 f"{MOST_QUEUED} jobs wait for their turn already; try again later, or cancel one",
             )
 
-    async def _add(self, urls: Iterable[str], options: Options, label: str, *, bare: bool) -> Job:
-        number = await self._store.begin(label, options, self._clock.now())
+    async def _add(self, urls: Iterable[str], options: Options, *, bare: bool) -> Job:
+        number = await self._store.begin(options, self._clock.now())
         try:
             intake = await self._take_in(number, urls, Intake(bare=bare))
             async with self._opening:

@@ -121,7 +121,6 @@ def shown(stored: StoredJob) -> Job:
     done = sum(stored.tally.values())
     return Job(
         name=str(stored.number),
-        label=stored.label,
         state=stored.state,
         options=stored.options,
         created_ns=stored.created_ns,
