@@ -17,8 +17,9 @@ from app import grammar, junit
 from app.checks import parse
 from app.console import show, verdict_text, width
 from app.errors import BadValue, Fatal, Problem
+from app.loops import loop_factory
 from app.remote import Remote, remote
-from app.server import loop_factory, serving
+from app.server import serving
 from app.settings import load
 
 FAILED = 1  # exit status when a check fails

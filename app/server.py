@@ -27,6 +27,7 @@ from app.exchange import Desk
 from app.feed import Feed
 from app.journal import Journal
 from app.lane import QUIET_S, Hall
+from app.loops import loop_factory
 from app.manners import Manner
 from app.metrics import Metrics
 from app.plan import Limits, Planner
@@ -408,10 +409,10 @@ async def _listen(
 
 
 def _places(listener: asyncio.Server) -> Iterator[tuple[str, int]]:
-    """Addresses and ports at which this machine finds the service itself."""
+    """Addresses and ports at which the service listens."""
     for each in listener.sockets:
         address, port = each.getsockname()[:2]
-        yield CALLED.get(address, address), port
+        yield address, port
 
 
 def _deaf(host: str, port: int, error: OSError) -> str:
@@ -474,15 +475,6 @@ def _announce(service: Service, settings: Settings) -> None:
 
 def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Uvloop's loop where it is installed, else asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _on_signals(callback: Callable[[], object]) -> None:

@@ -19,7 +19,7 @@ from random import Random
 from resource import RUSAGE_SELF, getrusage
 
 from app.clock import SystemClock
-from app.server import loop_factory
+from app.loops import loop_factory
 from app.titles.jobs import Jobs, open_jobs
 from app.titles.results import Result
 

@@ -132,7 +132,8 @@ ALLOWED: dict[str, set[str]] = {
     "titles.schedule": {"titles.options", "titles.results", "titles.breaker"},
     "titles.window": {"titles.options", "titles.schedule"},
     "titles.intake": {"errors", "titles.results", "titles.urls"},
-    "titles.files": set(),
+    "titles.undivided": set(),
+    "titles.files": {"titles.undivided"},
     "titles.trouble": set(),
     "titles.store": {
         "database", "titles.options", "titles.results", "titles.job", "titles.intake",
@@ -154,7 +155,7 @@ ALLOWED: dict[str, set[str]] = {
     "titles.jobs": {
         "errors", "clock", "grammar", "database", "titles.options", "titles.results",
         "titles.job", "titles.intake", "titles.files", "titles.trouble", "titles.store",
-        "titles.live", "titles.ledger", "titles.finisher", "titles.engine",
+        "titles.live", "titles.ledger", "titles.finisher", "titles.engine", "titles.undivided",
     },
     "titles.orders": {"errors", "grammar", "titles.options"},
     "titles.exports": {"titles.results"},
@@ -165,16 +166,17 @@ ALLOWED: dict[str, set[str]] = {
     "titles.inputs": {"errors", "grammar", "titles.orders"},
     "titles.outputs": {"errors", "grammar", "titles.results", "titles.exports"},
     "titles.states": {"errors"},
-    "titles.terminal": {"clock", "plain", "formats", "titles.results", "titles.job"},
+    "titles.terminal": {"errors", "clock", "plain", "formats", "titles.results", "titles.job"},
     "titles.errand": {
         "errors", "clock", "grammar", "titles.options", "titles.fetch", "titles.guard",
         "titles.job", "titles.inputs", "titles.outputs", "titles.states", "titles.terminal",
     },
     "titles.command": {
-        "errors", "words", "titles.options", "titles.job", "titles.jobs", "titles.inputs",
-        "titles.errand",
+        "errors", "loops", "words", "titles.options", "titles.job", "titles.jobs",
+        "titles.inputs", "titles.errand",
     },
     # the edge
+    "loops": set(),
     "settings": {"errors", "grammar", "titles.guard"},
     "metrics": {
         "spans", "faults", "effects", "runs", "recorder", "feed", "exchange", "echoes", "journal",
@@ -207,8 +209,8 @@ ALLOWED: dict[str, set[str]] = {
         "exports", "formats", "compare", "websocket", "site", "delivery", "titles.web",
     },
     "server": {
-        "errors", "clock", "assets", "profiles", "plan", "manners", "settings", "spans", "runs",
-        "recorder", "feed", "exchange", "echoes", "echo", "store", "journal", "metrics",
+        "errors", "clock", "loops", "assets", "profiles", "plan", "manners", "settings", "spans",
+        "runs", "recorder", "feed", "exchange", "echoes", "echo", "store", "journal", "metrics",
         "connections", "logs", "tls", "keys", "responses", "protection", "lane", "web", "formats",
         "titles.body", "titles.fetch", "titles.guard", "titles.jobs",
     },
@@ -218,7 +220,8 @@ ALLOWED: dict[str, set[str]] = {
     "junit": {"checks", "findings", "console"},
     "viewer": {"console", "remote"},
     "runner": {
-        "errors", "grammar", "checks", "console", "junit", "settings", "server", "remote",
+        "errors", "grammar", "checks", "console", "junit", "settings", "loops", "server",
+        "remote",
     },
     "examples": {"errors", "grammar", "assets", "remote", "runner"},
     "talk": {"errors", "clock"},

@@ -489,7 +489,7 @@ def test_every_option_and_view_of_a_title_job_is_in_its_document() -> None:
     assert [*Sort] == codes([table(TITLES, "## Over HTTP", 2)[2][1]])
 
 
-JOB = Job("1", "", State.DONE, Options(), 0, 0, 0, urls=1, repeats=0, errors={}, done=1)
+JOB = Job("1", State.DONE, Options(), 0, 0, 0, urls=1, repeats=0, errors={}, done=1)
 
 
 def test_every_check_is_in_the_reference() -> None:

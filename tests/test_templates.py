@@ -150,7 +150,6 @@ def site_context(
 def job(state: State = State.DONE, **changes: Any) -> Job:
     finished = Job(
         name="7",
-        label="",
         state=state,
         options=Options(),
         created_ns=NOW,

@@ -17,6 +17,7 @@ from app.titles.guard import (
     Forbidden,
     Guard,
     Opening,
+    is_of_this_machine,
     is_public,
     opening,
 )
@@ -206,11 +207,61 @@ def test_of_the_service_itself_only_the_site_is_open(path: str, admitted: bool) 
 
 
 def test_paths_elsewhere_are_free() -> None:
-    """They matter at our own address only, and not where that is opened on purpose."""
+    """They matter at our own address only."""
     opened = Guard([opening("127.0.0.0/8")], site=[("127.0.0.1", 3000)])
 
     assert SITE.admits_path("1.1.1.1", 3000, "/runs")
-    assert opened.admits_path("127.0.0.1", 3000, "/runs")
+    assert opened.admits_path("127.0.0.1", 3001, "/runs")
+    assert opened.admits_path("127.0.0.2", 3000, "/runs")
+
+
+@pytest.mark.parametrize(
+    ("openings", "place", "admitted"),
+    [
+        (["127.0.0.0/8"], "127.0.0.1", False),
+        (["127.0.0.1"], "127.0.0.1", False),
+        (["127.0.0.1:3001"], "127.0.0.1", False),
+        (["127.0.0.1:3000"], "127.0.0.1", True),
+        (["127.0.0.0/8", "127.0.0.1:3000"], "::ffff:127.0.0.1", True),
+        ([], "8.8.8.8", False),
+    ],
+)
+def test_only_the_very_pair_opens_the_control_pages(
+    openings: list[str], place: str, admitted: bool
+) -> None:
+    """A network around them does not, nor that their address is a public one."""
+    guard = Guard(map(opening, openings), site=[("127.0.0.1", 3000), ("8.8.8.8", 3000)])
+
+    assert guard.admits_path(place, 3000, "/site/1")
+    assert admitted is guard.admits_path(place, 3000, "/runs")
+
+
+@pytest.mark.parametrize(
+    ("anywhere", "ours", "others"),
+    [("0.0.0.0", "192.168.1.5", "192.168.1.6"), ("::", "fd00::5", "fd00::6")],
+)
+def test_a_service_that_listens_everywhere_is_known_at_every_address(
+    anywhere: str, ours: str, others: str
+) -> None:
+    """Its site is open at all of them, its control pages at none."""
+    guard = Guard(
+        [opening("192.168.0.0/16"), opening("fd00::/8")],
+        site=[(anywhere, 3000)],
+        is_ours=lambda address: str(address) == ours,
+    )
+
+    assert [True, False] == [guard.admits_path(ours, 3000, path) for path in ("/site/1", "/runs")]
+    assert guard.admits_path(others, 3000, "/runs")
+    assert guard.admits_path(ours, 3001, "/runs")
+    closed = Guard(site=[(anywhere, 3000)], is_ours=lambda address: str(address) == ours)
+    assert [True, False] == [closed.admits(place, 3000) for place in (ours, others)]
+
+
+def test_the_addresses_of_this_machine_are_known() -> None:
+    """Those of documentation are nobody's."""
+    assert is_of_this_machine(IPv4Address("127.0.0.1"))
+    assert not is_of_this_machine(IPv4Address("192.0.2.1"))
+    assert not is_of_this_machine(IPv6Address("2001:db8::1"))
 
 
 def test_the_own_port_is_known() -> None:

@@ -433,7 +433,7 @@ async def test_the_oldest_finished_job_makes_room(house: House) -> None:
         kept = [each.name for each in await jobs.list()]
 
         assert ["3", "2"] == kept
-        assert not jobs.file("1").exists()
+        assert not (house.folder / "titles" / "1.jsonl").exists()
         with pytest.raises(Problem) as problem:
             await jobs.add(urls(11))
     assert "too-many-jobs" == problem.value.code
@@ -586,16 +586,14 @@ async def test_jobs_can_be_left_alone_until_they_are_asked_for(house: House) -> 
     """A command at a terminal resumes only what it is told to."""
     house.web.script = lambda url, _: asyncio.Event().wait()  # type: ignore[assignment,return-value]
     async with house.open() as jobs:
-        await jobs.add(urls(3), label="mine")
-        await jobs.add(urls(3), label="other")
+        await jobs.add(urls(3))
+        await jobs.add(urls(3))
     house.web.script = lambda url, _: page(url)
     del house.web.asked[:]
 
     async with house.open(resume=False) as jobs:
-        found = await jobs.find("mine")
-        assert found is not None
+        found = await jobs.get("1")
         assert (State.QUEUED, []) == (found.state, house.web.asked)
-        assert await jobs.find("nobody's") is None
         await jobs.resume(found.name)
         assert State.DONE == (await finished(jobs, found)).state
         assert State.QUEUED == (await jobs.wait("2")).state
@@ -855,3 +853,185 @@ async def test_a_job_is_held_in_a_window_however_many_urls_it_has(house: House) 
         job = await run(jobs, *urls(5_000, hosts=3), concurrency=10, per_host=5)
     assert 5_000 == job.done
     assert most < 2_500
+
+
+# --- several at once -----------------------------------------------------------------------------
+
+
+async def test_two_retries_at_once_are_one(house: House, jobs: Jobs) -> None:
+    """A button that is pressed twice; the second one comes too late."""
+    house.web.script = lambda url, attempt: (
+        failed(url, Code.HTTP_ERROR) if attempt == 1 else page(url)
+    )
+    job = await run(jobs, *urls(20), retries=0)
+
+    answers = await asyncio.gather(
+        jobs.retry(job.name), jobs.retry(job.name), return_exceptions=True
+    )
+
+    [refused] = [each for each in answers if isinstance(each, Problem)]
+    assert "job-unfinished" == refused.code
+    job = await finished(jobs, job)
+    assert (State.DONE, 20, 0, 1) == (job.state, job.done, job.failed, job.round)
+    assert 40 == len(house.web.asked)
+    assert urls(20) == [line["url"] for line in house.lines(job)]
+
+
+async def test_a_job_that_is_taken_up_twice_runs_once(house: House) -> None:
+    """Somebody cancels a job of an earlier process just while it is taken up."""
+    async with house.open(resume=False) as jobs:
+        house.web.script = lambda url, _: asyncio.Event().wait()  # type: ignore[assignment,return-value]
+        name = (await jobs.add(urls(20))).name
+    async with house.open(resume=False) as jobs, asyncio.timeout(10):
+        _, job = await asyncio.gather(jobs.resume_all(), jobs.cancel(name))
+
+        assert State.CANCELLED is job.state
+        assert {State.QUEUED: 0, State.RUNNING: 0} == jobs.counts
+
+
+async def test_a_job_begins_when_its_file_is_right(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before, though another one that ends lets the next begin."""
+    gate, mended = asyncio.Event(), asyncio.Event()
+
+    async def script(url: str) -> Result:
+        await gate.wait()
+        return page(url)
+
+    house.web.script = lambda url, _: script(url) if url.startswith("http://h0.") else page(url)
+    rewrite = Files.rewrite
+
+    async def slowly(self: Files, job: int, lines: Any) -> None:
+        if job == 1:
+            await mended.wait()
+        await rewrite(self, job, lines)
+
+    async with house.open(max_jobs=1) as jobs, asyncio.timeout(10):
+        house.web.script = lambda url, _: failed(url, Code.HTTP_ERROR)
+        first = await run(jobs, "http://h1.test/", retries=0)
+        house.web.script = lambda url, _: script(url) if "h0." in url else page(url)
+        monkeypatch.setattr(Files, "rewrite", slowly)
+        second = await jobs.add(["http://h0.test/"])
+        retrying = asyncio.create_task(jobs.retry(first.name))
+        await until(lambda: house.web.under_way == 1)
+        await asyncio.sleep(0.05)
+        gate.set()
+        await finished(jobs, second)
+        await asyncio.sleep(0.05)
+        asked = len(house.web.asked)
+        mended.set()
+        await retrying
+        job = await finished(jobs, first)
+
+    assert 2 == asked
+    assert (State.DONE, 0) == (job.state, job.failed)
+
+
+async def test_cancelling_while_results_are_written_loses_none(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was noted meanwhile is written first; other jobs go on."""
+    writing, go_on = asyncio.Event(), asyncio.Event()
+    more = asyncio.Event()
+    append = Files.append
+
+    async def slowly(self: Files, job: int, lines: Any) -> None:
+        writing.set()
+        await go_on.wait()
+        await append(self, job, lines)
+
+    async def script(url: str) -> Result:
+        if url.endswith("/1"):
+            await more.wait()
+        elif not url.endswith("/0"):
+            await asyncio.Event().wait()
+        return page(url)
+
+    house.web.script = lambda url, _: script(url)
+    monkeypatch.setattr(Files, "append", slowly)
+    async with house.open() as jobs, asyncio.timeout(10):
+        job = await jobs.add(urls(5, hosts=5))
+        await writing.wait()
+        more.set()
+        await until(lambda: house.web.under_way == 3)
+        cancelling = asyncio.create_task(jobs.cancel(job.name))
+        await until(lambda: house.web.under_way == 0)
+        go_on.set()
+        job = await cancelling
+
+        assert (State.CANCELLED, 2) == (job.state, job.done)
+        assert 2 == len(house.lines(job))
+        house.web.script = lambda url, _: page(url)
+        assert State.DONE is (await run(jobs, "http://other.test/")).state
+
+
+async def test_a_retry_whose_client_leaves_goes_on(
+    house: House, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the database has queued runs, also when nobody waits for the answer any more."""
+    house.web.script = lambda url, attempt: (
+        failed(url, Code.HTTP_ERROR) if attempt == 1 else page(url)
+    )
+    job = await run(jobs, *urls(20), retries=0)
+    stored = asyncio.Event()
+    retry = TitleStore.retry
+
+    async def told(self: TitleStore, job: int, *, but: Any) -> int:
+        count = await retry(self, job, but=but)
+        stored.set()
+        return count
+
+    monkeypatch.setattr(TitleStore, "retry", told)
+    retrying = asyncio.create_task(jobs.retry(job.name))
+    await stored.wait()
+    retrying.cancel()
+    await asyncio.wait([retrying])
+
+    assert retrying.cancelled()
+    job = await finished(jobs, job)
+    assert (State.DONE, 20, 0) == (job.state, job.done, job.failed)
+
+
+async def test_a_cancellation_whose_client_leaves_goes_on(house: House, jobs: Jobs) -> None:
+    """A job that is run no longer comes to its end."""
+    stopping = asyncio.Event()
+
+    async def script() -> Result:
+        try:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+        finally:
+            stopping.set()
+            await asyncio.sleep(0.01)
+
+    house.web.script = lambda *_: script()
+    job = await jobs.add(urls(5))
+    await until(lambda: house.web.under_way == 5)
+    cancelling = asyncio.create_task(jobs.cancel(job.name))
+    await stopping.wait()
+    cancelling.cancel()
+    await asyncio.wait([cancelling])
+
+    assert State.CANCELLED is (await finished(jobs, job)).state
+
+
+async def test_jobs_that_end_together_do_not_stop_the_others(house: House) -> None:
+    """Cancelled, done and retried, while URLs of others are leased."""
+    chance = Random(7)
+    house.web.script = lambda url, attempt: (
+        failed(url, Code.HTTP_ERROR) if attempt == 1 and chance.random() < 0.1 else page(url)
+    )
+
+    async def live(jobs: Jobs, number: int) -> None:
+        job = await jobs.add(urls(chance.randrange(1, 200), hosts=9), Options(retries=0))
+        if number % 3 == 0:
+            await until(lambda: chance.random() < 0.1)
+            await asyncio.gather(jobs.cancel(job.name), jobs.cancel(job.name))
+        if (await finished(jobs, job)).failed or number % 3 == 0:
+            await jobs.retry(job.name)
+        job = await finished(jobs, job)
+        assert State.DONE is job.state
+        assert job.urls == len(house.lines(job)) == job.done
+
+    async with house.open(max_jobs=6) as jobs:
+        await asyncio.gather(*[live(jobs, number) for number in range(40)])

@@ -80,6 +80,7 @@ def test_form_has_lists_and_options() -> None:
         ('{"urls": [], "concurrency": 2.5}', "concurrency", "concurrency: '2.5' is not a whole"),
         ('{"urls": [], "timeout": NaN}', "timeout", "timeout: 'NaN' is not a duration"),
         ('{"urls": [], "timeout": -1}', "timeout", "timeout: '-1' is not a duration"),
+        ('{"urls": [], "retries": 1, "retries": 2}', "retries", "'retries' is given twice"),
         ('{"urls": [], "concurency": 5}', "concurency", "there is no option 'concurency'"),
     ],
 )

@@ -106,11 +106,13 @@ def test_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
             Output(tmp_path / name)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_full_disk_is_said(tmp_path: Path) -> None:
-    """At the moment it is full."""
-    link = tmp_path / "out.csv"
-    link.symlink_to("/dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk is as full here")
+async def test_file_that_could_not_be_written_is_not_finished(tmp_path: Path) -> None:
+    """The command ends with one sentence, and nothing goes wrong after it."""
+    path = tmp_path / "out.jsonl"
+    path.symlink_to("/dev/full")
+    output = begun(path)
 
     with pytest.raises(Fatal, match=r"can't be written \(No space left on device\)"):
-        begun(link)
+        output.add([ONE])
+    await output.finish(stream(ONE))

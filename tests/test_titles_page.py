@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.titles.page import Page, Title
+from app.titles.page import LONGEST_TITLE, MOST_AGAIN, Page, Title
 from tests.hostile import documents
 
 REPLACED = "\N{REPLACEMENT CHARACTER}"
@@ -95,7 +95,7 @@ def test_encoding_is_found_as_browsers_do(
     page: bytes, label: str | None, expected: tuple[str, str, str]
 ) -> None:
     """Mark, header, meta, XML declaration; then valid UTF-8; then windows-1252."""
-    assert (*expected, False) == read(page, label)
+    assert Title(*expected, bad=False) == read(page, label)
 
 
 @pytest.mark.parametrize(
@@ -250,3 +250,39 @@ def test_title_is_what_it_is_when_the_page_is_cut_off() -> None:
     page.feed(b"<title>a long ti")
 
     assert page.close().text == "a long ti"
+
+
+# --- bounds --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["</title>", ""])
+@pytest.mark.parametrize("lead", ["", "a", "ab"])
+@pytest.mark.parametrize("encoding", ["utf-16le", "iso-2022-jp", "gb18030", "euc-kr"])
+def test_a_title_that_is_a_novel_is_cut(encoding: str, lead: str, end: str) -> None:
+    """What is kept is its beginning, whole characters in whatever encoding."""
+    novel = lead + CHINESE[0] * LONGEST_TITLE
+    title = read(f"<title>{novel}{end}".encode(encoding), encoding)
+
+    assert title.cut
+    assert title.text is not None
+    assert novel.startswith(title.text.removesuffix(REPLACED))
+    assert LONGEST_TITLE / 3 - 2 < len(title.text) < LONGEST_TITLE
+
+
+def test_the_longest_title_is_whole() -> None:
+    """The next byte is too much."""
+    assert not read(b"<title>" + b"a" * LONGEST_TITLE + b"</title>").cut
+    assert read(b"<title>" + b"a" * (LONGEST_TITLE + 1) + b"</title>").cut
+
+
+@pytest.mark.parametrize("before", [MOST_AGAIN - 500, MOST_AGAIN + 500])
+@pytest.mark.parametrize("size", [1_000, 10_000_000])
+def test_an_encoding_that_is_declared_late_is_that_of_the_title(before: int, size: int) -> None:
+    """Also past what is read again, and however the page comes."""
+    meta = b"<meta name=a>"
+    japanese = titled("\u65e5\u672c", "iso-2022-jp")
+    page = meta * (before // len(meta)) + b"<meta charset=iso-2022-jp>" + japanese
+
+    found = read_in_pieces(page, None, list(range(0, len(page), size)))
+
+    assert Title("\u65e5\u672c", "iso-2022-jp", "meta", bad=False) == found

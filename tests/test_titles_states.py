@@ -93,3 +93,22 @@ def test_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(Fatal, match=r"\(Not a directory\); name another folder with --state"):
         States(tmp_path / "file" / "titles").fresh("abc")
+
+
+def test_folder_that_cannot_be_used_is_said(kept: States) -> None:
+    """Such as another user's, of whom a resume must not trip."""
+    (kept.root / "abc-1" / "lock").mkdir(parents=True)
+
+    with pytest.raises(Fatal, match=r"no state can be kept in .*abc-1 \(Is a directory\); name"):
+        kept.newest("abc")
+
+
+def test_finished_work_leaves_alone_what_it_cannot_use(kept: States) -> None:
+    """It is done all the same."""
+    (kept.root / "abc-7" / "lock").mkdir(parents=True)
+    done = kept.fresh("abc")
+    os.utime(kept.root / "abc-7", (0, 0))
+
+    kept.forget(done)
+
+    assert [kept.root / "abc-7"] == list(kept.root.iterdir())

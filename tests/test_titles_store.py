@@ -11,7 +11,8 @@ import pytest
 from app.errors import Fatal
 from app.titles.intake import Entry
 from app.titles.job import Sort, State
-from app.titles.options import Options
+from app.titles.live import shown
+from app.titles.options import SECOND, Options
 from app.titles.results import Code, Failure, Result
 from app.titles.schedule import Away, Item
 from app.titles.store import (
@@ -46,9 +47,9 @@ async def store(path: Path) -> AsyncIterator[TitleStore]:
         yield store
 
 
-async def add(store: TitleStore, *hosts: str, label: str = "") -> int:
+async def add(store: TitleStore, *hosts: str) -> int:
     """A job with a URL of each of these hosts, in this order."""
-    job = await store.begin(label, Options(), CREATED_NS)
+    job = await store.begin(Options(), CREATED_NS)
     first: dict[str, int] = {}
     entries = [
         Entry(position, f"http://{host}/{position}", host, first.setdefault(host, position))
@@ -77,7 +78,7 @@ def positions(items: Iterable[Item]) -> list[int]:
 
 async def test_a_job_is_seen_when_it_is_whole(store: TitleStore) -> None:
     """A client that was told nothing finds nothing."""
-    job = await store.begin("", Options(), CREATED_NS)
+    job = await store.begin(Options(), CREATED_NS)
     await store.add(job, [Entry(0, "http://a/", "a", 0)])
     assert await store.job(job) is None
 
@@ -98,17 +99,15 @@ async def test_numbers_are_never_given_twice(store: TitleStore) -> None:
     assert first + 1 == await add(store, "a")
 
 
-async def test_options_and_label_are_kept(store: TitleStore) -> None:
+async def test_options_are_kept(store: TitleStore) -> None:
     """A job goes on after a restart as it was ordered."""
     options = Options(concurrency=3, per_host=1, timeout_ns=250_000_000, retries=0)
-    job = await store.begin("mine", options, CREATED_NS)
+    job = await store.begin(options, CREATED_NS)
     await store.opened(job, urls=0, repeats=0)
 
-    stored = await store.find("mine")
+    kept = await stored(store, job)
 
-    assert stored is not None
-    assert (job, options, CREATED_NS) == (stored.number, stored.options, stored.created_ns)
-    assert await store.find("other") is None
+    assert (job, options, CREATED_NS) == (kept.number, kept.options, kept.created_ns)
 
 
 async def test_newest_job_comes_first(store: TitleStore) -> None:
@@ -392,6 +391,30 @@ async def test_retry_queues_what_failed_and_removes_its_results(store: TitleStor
     assert [bad.position] == positions(await store.lease(job, EVERYTHING))
 
 
+async def test_the_rate_after_a_retry_is_that_of_the_retry(store: TitleStore) -> None:
+    """What was there before took no time of it."""
+    job = await add(store, *"abc")
+    items = await store.lease(job, EVERYTHING)
+    outcome = Outcome([result(items[0]), *(result(item, Code.TIMEOUT) for item in items[1:])])
+    await store.save(outcome, done=[job], ended_ns=9)
+    await store.retry(job, but=[])
+    await store.started(job, 10 * SECOND)
+    again = Outcome([result(item) for item in await store.lease(job, EVERYTHING)])
+    await store.save(again, done=[job], ended_ns=14 * SECOND)
+
+    assert (3, 0.5) == (shown(await stored(store, job)).done, shown(await stored(store, job)).rate)
+
+
+async def test_a_job_that_is_over_does_not_start(store: TitleStore) -> None:
+    """Its last result came sooner than its turn."""
+    job = await add(store, "a")
+    await save(store, await store.lease(job, EVERYTHING))
+    await store.save(Outcome(), done=[job], ended_ns=9)
+    await store.started(job, 10)
+
+    assert State.DONE is (await stored(store, job)).state
+
+
 async def test_retry_of_a_cancelled_job_queues_what_was_left(store: TitleStore) -> None:
     """Also what was under way when it was cancelled."""
     job = await add(store, *"abc")
@@ -488,7 +511,7 @@ async def test_an_orderly_end_is_no_crash(store: TitleStore) -> None:
 
 async def test_a_job_that_was_not_whole_leaves(store: TitleStore, path: Path) -> None:
     """Nobody was told of it."""
-    job = await store.begin("", Options(), CREATED_NS)
+    job = await store.begin(Options(), CREATED_NS)
     await store.add(job, [Entry(0, "http://a/", "a", 0)])
     await store.recover(0)
     while await store.sweep():

@@ -1,10 +1,12 @@
 """What the command line shows while it fetches."""
 
+import errno
 import io
 from dataclasses import replace
 
 import pytest
 
+from app.errors import Fatal
 from app.titles.job import Job, State
 from app.titles.options import Options
 from app.titles.results import Code, Failure, Result
@@ -14,7 +16,6 @@ PYTHON = Result("https://www.python.org/", title="Welcome to Python.org")
 LATE = Result("https://a.example/", error=Failure(Code.TIMEOUT, "no answer came within 10 s"))
 JOB = Job(
     name="1",
-    label="",
     state=State.RUNNING,
     options=Options(),
     created_ns=0,
@@ -173,3 +174,34 @@ def test_shorter_line_covers_the_longer(monkeypatch: pytest.MonkeyPatch) -> None
 
     _, first, second = err.text.split("\r")
     assert len(first) == len(second)
+
+
+class Full(io.StringIO):
+    """Standard output on a disk that is full."""
+
+    encoding = "utf-8"
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def flush(self) -> None:
+        raise self.error
+
+
+def test_standard_output_that_is_full_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one sentence, with the way to go on."""
+    full = Full(OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr("sys.stdout", full)
+
+    with pytest.raises(Fatal, match=r"standard output can't be written \(No space left on device"):
+        Terminal(["u"], shows_results=True).results([Result("u")])
+    assert full.closed
+
+
+def test_reader_who_left_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with every program in a pipe."""
+    monkeypatch.setattr("sys.stdout", Full(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+
+    with pytest.raises(BrokenPipeError):
+        Terminal(["u"], shows_results=True).results([Result("u")])

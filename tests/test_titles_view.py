@@ -16,7 +16,6 @@ SECOND = 1_000_000_000
 MADE = 1_795_003_200 * SECOND  # Wed, 18 Nov 2026 12:00:00 GMT
 JOB = Job(
     name="7",
-    label="",
     state=State.RUNNING,
     options=Options(),
     created_ns=MADE,

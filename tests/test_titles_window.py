@@ -89,6 +89,23 @@ def test_when_everybody_was_asked_only_a_host_with_more_is_asked_again() -> None
     assert window.wish(0) is not None
 
 
+def test_a_host_that_begins_all_it_had_during_a_lease_is_asked_again() -> None:
+    """The lease left it out, for it had enough then; nothing else would ever ask for its rest."""
+    window = Window(TEN, 10)
+    first = items(7, 4)
+    lease(window, *first)
+    window.wake(1)
+    wish = window.wish(0)
+    assert wish is not None
+    assert [7] == wish.without
+
+    for item in first:
+        window.left(item)
+    window.leased(wish, [])
+
+    assert [] == (window.wish(0) or Wish(0, 0, 0, [7])).without
+
+
 def test_a_parked_host_is_left_out_until_its_time() -> None:
     """And its time is known, for nothing else may happen until then."""
     window = Window(TEN, 1_000)

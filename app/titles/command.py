@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from random import Random
 
 from app.errors import Fatal, Problem
+from app.loops import loop_factory
 from app.titles import options
 from app.titles.errand import Errand, Wish, prepare
 from app.titles.inputs import STANDARD_INPUT
@@ -39,7 +40,8 @@ def titles(wish: Wish, line: Sequence[str]) -> int:
     """
     errand = prepare(wish)
     try:
-        status = asyncio.run(_run(errand))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            status = runner.run(_run(errand))
     except KeyboardInterrupt:
         status = INTERRUPTED
     finally:

@@ -63,7 +63,9 @@ class Engine:
         self._random = random
 
         self._schedule = Schedule()
+        # These change only while nothing is leased, so that a lease never meets half a job.
         self._new: deque[Live] = deque()  # to be run
+        self._old: list[Live] = []  # that need nothing more
         self._lives: dict[int, Live] = {}
         self._windows: dict[int, Window] = {}
         self._suspects: dict[int, int] = {}  # job -> how many it has left
@@ -108,17 +110,29 @@ class Engine:
     async def drop(self, live: Live) -> None:
         """Run the job no longer; nothing of it is under way when this returns."""
         async with self._leasing:
-            if live in self._new:
-                self._new.remove(live)
-            self.end(live)
+            self._end(live)
             await _cancelled([task for task, job in self._tasks.items() if job == live.number])
 
     def end(self, live: Live) -> None:
         """The job needs nothing more."""
-        if self._lives.pop(live.number, None):
-            self._schedule.end(live.number, self._clock.now())
-            del self._windows[live.number], self._suspects[live.number]
-            self._unsure.discard(live.number)
+        self._old.append(live)
+        self._wake.set()
+
+    def _end_old(self) -> None:
+        while self._old:
+            self._end(self._old.pop())
+
+    def _end(self, live: Live) -> None:
+        if live in self._new:
+            self._new.remove(live)
+        if self._lives.get(live.number) is not live:
+            return
+        self._schedule.end(live.number, self._clock.now())
+        for table in (self._lives, self._windows, self._suspects):
+            table.pop(live.number)
+        self._unsure.discard(live.number)
+        if self._suspect is not None and self._suspect.job == live.number:
+            self._suspect = None
 
     async def _begin_new(self) -> None:
         while self._new:
@@ -157,6 +171,7 @@ class Engine:
             self._begin()
 
     async def _lease(self) -> None:
+        self._end_old()
         await self._begin_new()
         await self._wake_due()
         for job in list(self._windows):

@@ -35,7 +35,7 @@ from app.titles.deadline import Deadline
 from app.titles.failures import Failed, failure_of, http_error
 from app.titles.guard import Guard
 from app.titles.names import Names
-from app.titles.page import Page, Title
+from app.titles.page import LONGEST_TITLE, Page, Title
 from app.titles.results import Code, Failure, Hop, Result
 from app.titles.retry import asked_for
 from app.titles.urls import Url, join, parse
@@ -402,6 +402,11 @@ class _Attempt:
 
 def _flaw(title: Title, bytes_read: int) -> Failure | None:
     """What is wrong with the title of a page that was read without trouble."""
+    if title.cut:
+        return Failure(
+            Code.TOO_LARGE,
+            f"the title is longer than {LONGEST_TITLE} bytes; its beginning is kept",
+        )
     if title.bad:
         return Failure(
             Code.BAD_ENCODING,

@@ -7,39 +7,16 @@ order of the input. The database is always first, so it can put right whatever h
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from functools import wraps
+from collections.abc import AsyncIterator, Iterable
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, ParamSpec
 
 import aiofiles
 import aiofiles.os
 
+from app.titles.undivided import to_the_end
+
 Lines = AsyncIterator[list[str]]  # without their ends, in the order of the file
-
-P = ParamSpec("P")
-
-
-def _to_the_end(
-    method: Callable[P, Coroutine[Any, Any, None]],
-) -> Callable[P, Coroutine[Any, Any, None]]:
-    """
-    Let nobody interrupt the method: whoever is cancelled waits for it first.
-
-    A file that is being opened in a thread just then would stay open for good.
-    """
-
-    @wraps(method)
-    async def to_the_end(*arguments: P.args, **more: P.kwargs) -> None:
-        task = asyncio.create_task(method(*arguments, **more))
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait([task])
-            raise
-
-    return to_the_end
 
 
 class Files:
@@ -47,7 +24,8 @@ class Files:
     The files of a folder, one for each job: `7.jsonl`.
 
     Every method raises `OSError` when the disk fails. What was being appended then may stand there
-    in part, until `mend`; what was being rewritten stands there as before.
+    in part, until `mend`; what was being rewritten stands there as before. None is interrupted, for
+    a file that is being opened in a thread just then would stay open for good.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,13 +41,13 @@ class Files:
         for part in self._folder.glob("*.part"):
             part.unlink()
 
-    @_to_the_end
+    @to_the_end
     async def append(self, job: int, lines: Iterable[str]) -> None:
         """Add lines at the end."""
         async with aiofiles.open(self.path(job), "ab") as file:
             await file.write(_bytes(lines))
 
-    @_to_the_end
+    @to_the_end
     async def mend(self, job: int, lines: Lines) -> None:
         """
         Make the file hold exactly these lines, keeping what of its beginning is right.
@@ -93,7 +71,7 @@ class Files:
             if whole:
                 await file.truncate(right)
 
-    @_to_the_end
+    @to_the_end
     async def rewrite(self, job: int, lines: Lines) -> None:
         """Put a file with these lines in the place of the old one, at one stroke."""
         path = self.path(job)
@@ -105,7 +83,7 @@ class Files:
             await asyncio.to_thread(os.fsync, file.fileno())
         await aiofiles.os.replace(part, path)
 
-    @_to_the_end
+    @to_the_end
     async def remove(self, job: int) -> None:
         """The job has no file any more."""
         if await aiofiles.os.path.exists(self.path(job)):

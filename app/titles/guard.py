@@ -9,7 +9,7 @@ The table below is our own, and tested: Python's `is_global` differs from releas
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -82,6 +82,9 @@ BAD_PORTS = frozenset(
     }
 )  # fmt: skip
 
+# Who listens there is found at every address of the machine.
+ANYWHERE: dict[int, Address] = {4: IPv4Address(0), 6: IPv6Address(0)}
+
 SITE = "/site"  # the pages of our own service that are always open
 
 AddrInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
@@ -153,19 +156,36 @@ def is_public(address: Address) -> bool:
     return address in OPEN_V6 and not any(address in network for network in CLOSED_V6)
 
 
+def is_of_this_machine(address: Address) -> bool:
+    """Whether that is one of our own addresses: only those can be bound."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
 class Guard:
     """
     Which URLs and addresses the service may fetch from.
 
     Public addresses, on ports that no other protocol uses; what *openings* open besides; and at
-    the service's own *site*, pairs of address and port, the pages below `/site` alone: no job reads
-    the control pages or starts other jobs.
+    the service's own *site*, pairs of address and port, the pages below `/site`. More than those is
+    never open there, unless the very pair is among the openings: no job reads the control pages or
+    starts other jobs. Where it listens at `0.0.0.0` or `::`, all that *is_ours* are meant.
     """
 
     def __init__(
-        self, openings: Iterable[Opening] = (), site: Iterable[tuple[str, int]] = ()
+        self,
+        openings: Iterable[Opening] = (),
+        site: Iterable[tuple[str, int]] = (),
+        *,
+        is_ours: Callable[[Address], bool] = is_of_this_machine,
     ) -> None:
         self._openings = tuple(openings)
+        self._is_ours = is_ours
         self._site: set[tuple[Address, int]] = set()
         self._own_ports: set[int] = set()
         self._odd_ports = {opening.port for opening in self._openings}
@@ -191,14 +211,13 @@ class Guard:
     def admits(self, address: str, port: int) -> bool:
         """Whether a connection may be opened to that numeric address."""
         place = _plain(address)
-        return (place, port) in self._site or self._is_open(place, port)
+        return self._is_own(place, port) or self._is_open(place, port)
 
     def admits_path(self, address: str, port: int, path: str) -> bool:
         """Whether that path may be asked for, over a connection to that address."""
         place = _plain(address)
-        if (place, port) not in self._site or self._is_open(place, port):
-            return True
-        return path == SITE or path.startswith(f"{SITE}/")
+        is_below = path == SITE or path.startswith(f"{SITE}/")
+        return is_below or not self._is_own(place, port) or self._is_meant(place, port)
 
     def is_own_port(self, port: int) -> bool:
         """Whether the service itself may be listening there, so that paths matter."""
@@ -215,6 +234,18 @@ class Guard:
         if not self.admits(place[0], place[1]):
             raise Forbidden
         return socket.socket(family, kind, protocol)
+
+    def _is_own(self, place: Address, port: int) -> bool:
+        """Whether the service itself listens there."""
+        if (place, port) in self._site:
+            return True
+        return (ANYWHERE[place.version], port) in self._site and self._is_ours(place)
+
+    def _is_meant(self, place: Address, port: int) -> bool:
+        """Whether somebody opened that very pair, not just a network around it."""
+        return any(
+            opening.port is not None and opening.admits(place, port) for opening in self._openings
+        )
 
     def _is_open(self, place: Address, port: int) -> bool:
         if any(opening.admits(place, port) for opening in self._openings):

@@ -23,7 +23,6 @@ class Job:
     """A job at one moment: only what is in database and file already."""
 
     name: str
-    label: str  # what its owner finds it by; not shown
     state: State
     options: Options
     created_ns: int  # since the Unix epoch, as the others
@@ -33,7 +32,7 @@ class Job:
     repeats: int  # URLs that had come before, and were dropped
     errors: Mapping[str, int]  # code -> results
     done: int  # results
-    rate: float | None = None  # results a second: lately, or of the whole job once it is over
+    rate: float | None = None  # results a second: lately, or since its start once it is over
     left_s: float | None = None  # seconds to go; None: unknown
     trouble: str | None = None  # why nothing goes on: one sentence; None: all is well
     round: int = 0  # how often it was retried

@@ -7,7 +7,15 @@ jobs when it is started again: no URL is lost, and none has two results.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -35,6 +43,7 @@ from app.titles.store import (
     read_line,
 )
 from app.titles.trouble import Trouble
+from app.titles.undivided import to_the_end
 
 DATABASE = "titles.sqlite3"
 FOLDER = "titles"
@@ -91,7 +100,8 @@ class Jobs:
         )
         self._finisher = Finisher(store, self._files, self._trouble, clock, on_filed=self._filed)
         self._engine = Engine(store, self._ledger, self._trouble, fetch, clock=clock, random=random)
-        self._adding = asyncio.Lock()
+        self._adding = asyncio.Lock()  # one job after the other is read in
+        self._opening = asyncio.Lock()  # and begins to live, or leaves
         self._sweeper: asyncio.Task[None] | None = None
         self._sweeping = asyncio.Event()
 
@@ -123,8 +133,8 @@ class Jobs:
             Fatal: the disk fails.
         """
         with self._fatal():
-            for stored in await self._store.unfiled():
-                if not shown(stored).finished and stored.number not in self._lives:
+            async with self._opening:
+                for stored in filter(self._is_asleep, await self._store.unfiled()):
                     await self._take_up(stored)
 
     @contextmanager
@@ -168,7 +178,6 @@ class Jobs:
         urls: Iterable[str],
         options: Options = DEFAULTS,
         *,
-        label: str = "",
         bare: bool = False,
     ) -> Job:
         """
@@ -183,7 +192,7 @@ class Jobs:
         async with self._adding:
             self._check_room()
             try:
-                return await self._add(urls, options, label, bare=bare)
+                return await self._add(urls, options, bare=bare)
             except (StoreError, OSError) as error:
                 raise self._refusal(error) from error
 
@@ -203,11 +212,6 @@ class Jobs:
         lives = ((self._lives.get(stored.number), stored) for stored in jobs)
         return [self._shown(live) if live else shown(stored) for live, stored in lives]
 
-    async def find(self, label: str) -> Job | None:
-        """The newest unfinished job of that label, if there is one."""
-        stored = await self._store.find(label)
-        return await self.get(str(stored.number)) if stored else None
-
     async def resume(self, name: str) -> Job:
         """
         Go on with a job that was left alone when the jobs were opened; any other stays as it is.
@@ -215,13 +219,21 @@ class Jobs:
         Raises:
             Problem: there is no such job, or the disk fails.
         """
-        stored = await self._stored(name)
-        if stored.number not in self._lives and not shown(stored).finished:
-            try:
-                await self._take_up(stored)
-            except StoreError as error:
-                raise self._refusal(error) from error
+        await self._wake_up(name, self._take_up)
         return await self.get(name)
+
+    async def _wake_up(self, name: str, begin: Callable[[StoredJob], Awaitable[object]]) -> None:
+        """Let a job begin in that way, if it is unfinished and was left alone."""
+        async with self._opening:
+            stored = await self._stored(name)
+            if self._is_asleep(stored):
+                try:
+                    await begin(stored)
+                except StoreError as error:
+                    raise self._refusal(error) from error
+
+    def _is_asleep(self, stored: StoredJob) -> bool:
+        return stored.number not in self._lives and not shown(stored).finished
 
     async def cancel(self, name: str) -> Job:
         """
@@ -232,15 +244,22 @@ class Jobs:
         Raises:
             Problem: there is no such job, or the disk fails.
         """
-        await self.resume(name)
+        await self._wake_up(name, self._open)
         if live := self._live(name):
-            await self._engine.drop(live)
-            self._ledger.cancel(live)
+            await self._drop(live)
             job = self._shown(live)
             while not job.finished and job.trouble is None:
                 await live.news(job.version)
                 job = self._shown(live)
         return await self.get(name)
+
+    @to_the_end
+    async def _drop(self, live: Live) -> None:
+        """Run the job no longer, and end it soon."""
+        if live in self._queue:
+            self._queue.remove(live)
+        await self._engine.drop(live)
+        self._ledger.cancel(live)
 
     async def retry(self, name: str) -> Job:
         """
@@ -252,16 +271,24 @@ class Jobs:
         Raises:
             Problem: there is no such job, it is unfinished, too many wait, or the disk fails.
         """
-        stored = await self._stored(name)
-        if stored.number in self._lives or not shown(stored).finished:
-            raise Problem("job-unfinished", f"job {name} is not finished; wait, or cancel it first")
-        self._check_room()
-        try:
-            if await self._store.retry(stored.number, but=HOPELESS):
-                await self._take_up(await self._stored(name), retried=True)
-        except StoreError as error:
-            raise self._refusal(error) from error
+        async with self._opening:
+            stored = await self._stored(name)
+            if stored.number in self._lives or not shown(stored).finished:
+                raise Problem(
+                    "job-unfinished", f"job {name} is not finished; wait, or cancel it first"
+                )
+            self._check_room()
+            try:
+                await self._renew(stored.number)
+            except StoreError as error:
+                raise self._refusal(error) from error
         return await self.get(name)
+
+    @to_the_end
+    async def _renew(self, number: int) -> None:
+        """Queue in the database, and here, what a retry is for."""
+        if await self._store.retry(number, but=HOPELESS):
+            await self._take_up(await self._stored(str(number)), retried=True)
 
     # --- what is told ----------------------------------------------------------------------------
 
@@ -349,10 +376,6 @@ class Jobs:
                     await live.news(live.version)
         return await self.get(name)
 
-    def file(self, name: str) -> Path:
-        """Where the results of a job are, a line of JSON each."""
-        return self._files.path(int(name))
-
     @property
     def trouble(self) -> str | None:
         """Why no job goes on, in one sentence; None when all is well."""
@@ -401,15 +424,16 @@ class Jobs:
                 f"{MOST_QUEUED} jobs wait for their turn already; try again later, or cancel one",
             )
 
-    async def _add(self, urls: Iterable[str], options: Options, label: str, *, bare: bool) -> Job:
-        number = await self._store.begin(label, options, self._clock.now())
+    async def _add(self, urls: Iterable[str], options: Options, *, bare: bool) -> Job:
+        number = await self._store.begin(options, self._clock.now())
         try:
             intake = await self._take_in(number, urls, Intake(bare=bare))
-            await self._make_room(intake.urls)
-            await self._files.mend(number, self._store.lines_by_serial(number))
-            await self._store.opened(number, urls=intake.urls, repeats=intake.repeats)
+            async with self._opening:
+                await self._make_room(intake.urls)
+                await self._files.mend(number, self._store.lines_by_serial(number))
+                await self._store.opened(number, urls=intake.urls, repeats=intake.repeats)
+                await self._take_up(await self._stored(str(number)))
             self._ledger.tally[Code.INVALID_URL] += intake.refused
-            await self._take_up(await self._stored(str(number)))
         except BaseException:
             await asyncio.shield(self._give_up(number))
             raise
@@ -473,20 +497,26 @@ class Jobs:
 
     async def _take_up(self, stored: StoredJob, *, retried: bool = False) -> None:
         """Let a job that is in the database run when its turn comes."""
-        live = Live(stored, await self._store.last_serial(stored.number))
         condemned = await self._store.condemned(stored.number)
-        self._lives[live.number] = live
+        live = await self._open(stored, retried=retried)
+        if live.is_complete:  # it is over, or will be as soon as the disk takes its file
+            return
         self._queue.append(live)
-        try:
-            await self._ledger.open(live, retried=retried)
-        except BaseException:
-            self._queue.remove(live)
-            del self._lives[live.number]
-            raise
         for item in condemned:
             error = Failure(Code.CRASHED, KILLER.format(MOST_CRASHES))
             self._ledger.note(item, Result(item.url, attempts=item.attempts, error=error))
         self._run_next()
+
+    async def _open(self, stored: StoredJob, *, retried: bool = False) -> Live:
+        """The job in memory, with a file that is right; it has no turn yet."""
+        live = Live(stored, await self._store.last_serial(stored.number))
+        self._lives[live.number] = live
+        try:
+            await self._ledger.open(live, retried=retried)
+        except BaseException:
+            del self._lives[live.number]
+            raise
+        return live
 
     def _run_next(self) -> None:
         while self._queue and len(self._running) < self._max_jobs:

@@ -7,7 +7,7 @@ in memory, and everything that was noted is written once the disk works again.
 
 import asyncio
 import logging
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from app.clock import Alarm, Clock
@@ -60,7 +60,7 @@ class Ledger:
         self._is_unsure = False  # whether the batch is stored already
         self._lines: defaultdict[int, list[Line]] = defaultdict(list)  # stored; for the files
         self._broken: set[int] = set()  # jobs whose file is to be mended
-        self._cancelled: deque[Live] = deque()  # jobs to be ended
+        self._cancelled: list[Live] = []  # jobs to be ended
 
         self._written_ns = 0  # when the last round ended
         self._work = asyncio.Event()
@@ -217,7 +217,8 @@ class Ledger:
         What the files lack of the rest, nobody knows.
         """
         unsaved = await self._store.unsaved(self._batch)
-        saved = [each for each in self._batch.results if each not in unsaved.results]
+        missing = set(map(id, unsaved.results))
+        saved = [each for each in self._batch.results if id(each) not in missing]
         self._broken.update(item.job for item, _ in saved)
         self._batch, self._is_unsure = unsaved, False
         self._stored(Outcome(saved))
@@ -244,12 +245,14 @@ class Ledger:
             self._end_if_complete(live)
 
     async def _end_cancelled(self) -> None:
-        while self._cancelled:
-            live = self._cancelled[0]
+        """End those of which nothing has been noted meanwhile; the others in the next round."""
+        for live in [each for each in self._cancelled if not self.holds(each.number)]:
             if live.number in self._lives:
                 await self._store.cancel(live.number, self._clock.now())
                 self._over(live)
-            self._cancelled.popleft()
+            self._cancelled.remove(live)
+        if self._cancelled:
+            self._work.set()
 
     async def _append(self, live: Live) -> None:
         lines = self._lines[live.number]

@@ -121,7 +121,6 @@ def shown(stored: StoredJob) -> Job:
     done = sum(stored.tally.values())
     return Job(
         name=str(stored.number),
-        label=stored.label,
         state=stored.state,
         options=stored.options,
         created_ns=stored.created_ns,
@@ -131,7 +130,7 @@ def shown(stored: StoredJob) -> Job:
         repeats=stored.repeats,
         errors=_errors(stored.tally),
         done=done,
-        rate=_per_second(done, (stored.ended_ns or 0) - (stored.started_ns or 0)),
+        rate=_per_second(done - stored.kept, (stored.ended_ns or 0) - (stored.started_ns or 0)),
         round=stored.round,
     )
 

@@ -7,6 +7,7 @@ or name at fault. Whether a URL is one is not judged here: a bad one is a result
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,13 +54,24 @@ def from_query(query: str) -> Order:
 def from_json(text: str) -> Order:
     """The order of `{"urls": [...], "concurrency": 50, ...}`."""
     try:
-        members = json.loads(text)
+        members = json.loads(text, object_pairs_hook=_members)
+    except BadValue:
+        raise
     except (ValueError, RecursionError):
         raise BadValue('the body is no JSON; send {"urls": ["https://example.com/"]}') from None
     if not isinstance(members, dict) or not isinstance(members.get("urls"), list):
         raise BadValue('the body has no list "urls"; send {"urls": ["https://..."]}', "urls")
     urls = [_url(place, url) for place, url in enumerate(members.pop("urls"))]
     return Order(urls, options.read({name: _text(name, value) for name, value in members.items()}))
+
+
+def _members(members: list[tuple[str, object]]) -> dict[str, object]:
+    """What stands in braces; JSON itself would take the last of two that have one name."""
+    names = Counter(name for name, _ in members)
+    for name, count in names.most_common(1):
+        if count > 1:
+            raise BadValue(f"{quoted(name)} is given twice; once is enough", name)
+    return dict(members)
 
 
 def _url(place: int, url: object) -> str:

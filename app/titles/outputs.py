@@ -56,7 +56,13 @@ class Output:
             self._write(self._export.lines(results))
 
     async def finish(self, stream: AsyncIterator[Sequence[Result]]) -> None:
-        """Write all results anew, in the order in which *stream* has them, and close the file."""
+        """
+        Write all results anew, in the order in which *stream* has them, and close the file.
+
+        Of one that could not be written before, nothing more is made.
+        """
+        if self._file.closed:
+            return
         if self._export is None:
             await self._finish_array(stream)
         elif self._file.seekable():  # else who reads it has had them all

@@ -4,10 +4,15 @@ from typing import NamedTuple
 
 from app.titles import charset
 from app.titles.charset import REPLACEMENT, Source
-from app.titles.decoding import WIDE, Decoder, decode, decoder, is_utf8, narrowed, widened
+from app.titles.decoding import WIDE, Decoded, Decoder, decode, decoder, is_utf8, narrowed, widened
 from app.titles.markup.attributes import Attributes
 from app.titles.markup.references import collapse, resolve
 from app.titles.scan import Scanner
+
+# Nothing waits while a title is decoded, or a page read again, so there are bounds to that. No
+# page that means well has a longer title, or says only later that it is in ISO-2022-JP.
+LONGEST_TITLE = 1 << 14  # bytes, of which a longer one is cut
+MOST_AGAIN = 1 << 16  # bytes; past them that title alone is read in the encoding
 
 
 class Title(NamedTuple):
@@ -18,13 +23,14 @@ class Title(NamedTuple):
     is none. *charset* is the encoding by its name in the Encoding standard, *source* says how it
     was found (`charset.Source`). *bad*: the title is malformed in that encoding and has U+FFFD
     where it is, or the encoding is one that nobody decodes any more and there is no title to be
-    had.
+    had. *cut*: the title is longer than `LONGEST_TITLE`, and *text* its beginning.
     """
 
     text: str | None
     charset: str
     source: str
     bad: bool
+    cut: bool = False
 
 
 class Page:
@@ -41,6 +47,7 @@ class Page:
         self._begin = b""
         self._begun = False
         self._seen = bytearray()  # all there was, while nobody has said its encoding
+        self._found_at = 0  # in bytes of the page: where it turned out what encoding it is in
         self._decoder: Decoder | None = None
         self._scanner = Scanner(self._declared)
 
@@ -109,11 +116,13 @@ class Page:
         """A `meta`; whether it says the encoding."""
         self._encoding = charset.by_meta(attributes)
         self._source = Source.META
+        self._found_at = self._scanner.consumed
         return self._encoding is not None
 
     def _guess(self) -> None:
         """No `meta` says it: an XML declaration may, else the bytes themselves."""
-        read = bytes(self._seen[: self._scanner.consumed])
+        self._found_at = self._scanner.consumed
+        read = bytes(self._seen[: self._found_at])
         self._encoding, self._source = charset.by_xml(read), Source.XML
         if self._encoding is None and is_utf8(read):
             self._encoding, self._source = "utf-8", Source.DETECTED
@@ -122,7 +131,8 @@ class Page:
 
     def _needs_decoder(self) -> bool:
         """The page was read as if ASCII bytes meant ASCII, and they do not."""
-        return self._encoding in WIDE and self._decoder is None
+        is_wrong = self._encoding in WIDE and self._decoder is None
+        return is_wrong and self._found_at <= MOST_AGAIN
 
     def _restart(self) -> bool:
         """Read again what was read wrongly."""
@@ -138,6 +148,23 @@ class Page:
             return Title(None, self._encoding, self._source, bad=True)
         if raw is None:
             return Title(None, self._encoding, self._source, bad=False)
-        read = widened(raw) if self._decoder is not None else decode(raw, self._encoding)
+        read = self._decoded(raw[: self._end_of_title(raw)])
         text = collapse(resolve(read.text.replace("\0", "\N{REPLACEMENT CHARACTER}")))
-        return Title(text, self._encoding, self._source, read.malformed)
+        cut = len(raw) > LONGEST_TITLE
+        return Title(text, self._encoding, self._source, read.malformed, cut)
+
+    def _end_of_title(self, raw: bytes) -> int:
+        """Up to where the title is kept: in UTF-8 of our own making, no half of a character is."""
+        end = min(len(raw), LONGEST_TITLE)
+        if self._decoder is not None:
+            while end < len(raw) and raw[end] & 0xC0 == 0x80:
+                end -= 1
+        return end
+
+    def _decoded(self, raw: bytes) -> Decoded:
+        assert self._encoding is not None, "declared, or guessed at the end"
+        if self._encoding not in WIDE:
+            return decode(raw, self._encoding)
+        if self._decoder is None:
+            raw = narrowed(decoder(self._encoding).decode(raw, True))
+        return widened(raw)

@@ -36,7 +36,9 @@ def asked_for(retry_after: str | None, now_ns: int) -> float | None:
 
     RFC 9110 section 10.2.3: seconds, or a date.
     """
-    text = (retry_after or "").strip()
+    if retry_after is None:
+        return None
+    text = retry_after.strip()
     if _SECONDS.fullmatch(text):
         return float(text)
     try:

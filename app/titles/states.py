@@ -7,6 +7,7 @@ The folders of a list of URLs are known by its label, a digest of the list.
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -50,14 +51,9 @@ class States:
         Raises:
             Fatal: it can't be made.
         """
-        try:
+        with _usable(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             return next(filter(None, map(_made, self._names(label))))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise Fatal(
-                f"no state can be kept in {self.root} ({reason}); name another folder with --state"
-            ) from None
 
     def _names(self, label: str) -> Iterator[Path]:
         return (self.root / f"{label}-{number}" for number in count(1))
@@ -67,12 +63,13 @@ class States:
         The folder used last, of that list of URLs or of any; None if there is none.
 
         Raises:
-            Fatal: another process is at it.
+            Fatal: another process is at it, or it can't be used.
         """
         folder = max(self._folders(label or "*"), key=_used_ns, default=None)
         if folder is None:
             return None
-        state = _locked(folder)
+        with _usable(folder):
+            state = _locked(folder)
         if state is None:
             raise Fatal(f"another command is at the work in {folder}; let it end, or stop it first")
         return state
@@ -83,12 +80,24 @@ class States:
         now_ns = _used_ns(done.folder)
         done.lock.release()
         for each in self._folders(label):
-            if _used_ns(each) <= now_ns and (state := _locked(each)):
-                state.lock.release()
-                shutil.rmtree(each, ignore_errors=True)
+            with suppress(OSError):  # what is not ours any more
+                if _used_ns(each) <= now_ns and (state := _locked(each)):
+                    state.lock.release()
+                    shutil.rmtree(each, ignore_errors=True)
 
     def _folders(self, label: str) -> list[Path]:
         return [each for each in self.root.glob(f"{label}-*") if each.is_dir()]
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Fatal(
+            f"no state can be kept in {folder} ({reason}); name another folder with --state"
+        ) from None
 
 
 def _used_ns(folder: Path) -> int:

@@ -48,7 +48,6 @@ MIGRATIONS: tuple[str, ...] = (
     f"""
     CREATE TABLE jobs (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
-        label TEXT NOT NULL,
         state TEXT NOT NULL,
         options TEXT NOT NULL,
         created_ns INTEGER NOT NULL,
@@ -57,6 +56,7 @@ MIGRATIONS: tuple[str, ...] = (
         urls INTEGER NOT NULL DEFAULT 0,
         repeats INTEGER NOT NULL DEFAULT 0,
         round INTEGER NOT NULL DEFAULT 0,
+        kept INTEGER NOT NULL DEFAULT 0,
         filed INTEGER NOT NULL DEFAULT 0
     );
 
@@ -98,8 +98,9 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 JOBS = """
-    SELECT number, label, state, options, created_ns, started_ns, ended_ns, urls, repeats, round,
-        filed, (SELECT json_group_object(code, count) FROM tallies WHERE job = number AND count)
+    SELECT number, state, options, created_ns, started_ns, ended_ns, urls, repeats, round,
+        kept, filed,
+        (SELECT json_group_object(code, count) FROM tallies WHERE job = number AND count)
     FROM jobs WHERE state NOT IN ('adding', 'leaving')
 """
 
@@ -171,7 +172,6 @@ class StoredJob:
     """A job as it stands on disk; moments are nanoseconds since the Unix epoch."""
 
     number: int
-    label: str
     state: State
     options: Options
     created_ns: int
@@ -180,6 +180,7 @@ class StoredJob:
     urls: int
     repeats: int
     round: int  # how often it was retried
+    kept: int  # results that the last retry left as they were
     filed: bool  # its file is whole, and in the order of positions
     tally: Mapping[str, int]  # code -> results; without an error: empty
 
@@ -225,13 +226,6 @@ class TitleStore:
         """The jobs, newest first."""
         return await self._jobs(f"{JOBS} ORDER BY number DESC LIMIT ?", (limit,))
 
-    async def find(self, label: str) -> StoredJob | None:
-        """The newest unfinished job of that label, if there is one."""
-        sql = (
-            f"{JOBS} AND label = ? AND state IN ('queued', 'running') ORDER BY number DESC LIMIT 1"
-        )
-        return next(iter(await self._jobs(sql, (label,))), None)
-
     async def job(self, number: int) -> StoredJob | None:
         """The job of that number, if there is one."""
         return next(iter(await self._jobs(f"{JOBS} AND number = ?", (number,))), None)
@@ -254,12 +248,12 @@ class TitleStore:
         [(jobs, urls)] = await self._database.read(sql, (), lambda _, row: row)
         return jobs, int(urls)
 
-    async def begin(self, label: str, chosen: Options, created_ns: int) -> int:
+    async def begin(self, chosen: Options, created_ns: int) -> int:
         """The number of a new job, which nobody sees until it is `opened`."""
         async with self._database.transaction():
             row = await self._writer.execute(
-                "INSERT INTO jobs (label, state, options, created_ns) VALUES (?, ?, ?, ?)",
-                (label, ADDING, _json(options.document(chosen)), created_ns),
+                "INSERT INTO jobs (state, options, created_ns) VALUES (?, ?, ?)",
+                (ADDING, _json(options.document(chosen)), created_ns),
             )
         return row.lastrowid or 0
 
@@ -279,11 +273,12 @@ class TitleStore:
             )
 
     async def started(self, job: int, started_ns: int) -> None:
-        """The job runs."""
+        """The job runs, unless it is over already."""
         async with self._database.transaction():
             await self._writer.execute(
-                "UPDATE jobs SET state = ?, started_ns = coalesce(started_ns, ?) WHERE number = ?",
-                (State.RUNNING, started_ns, job),
+                "UPDATE jobs SET state = ?, started_ns = coalesce(started_ns, ?) "
+                "WHERE number = ? AND state = ?",
+                (State.RUNNING, started_ns, job, State.QUEUED),
             )
 
     async def filed(self, job: int) -> None:
@@ -328,7 +323,8 @@ class TitleStore:
             if count:
                 await self._writer.execute(
                     "UPDATE jobs SET state = ?, round = round + 1, filed = 0, started_ns = NULL, "
-                    "ended_ns = NULL WHERE number = ?",
+                    "ended_ns = NULL, kept = (SELECT total(count) FROM tallies WHERE job = number) "
+                    "WHERE number = ?",
                     (State.QUEUED, job),
                 )
         return count
@@ -569,8 +565,8 @@ class TitleStore:
 
 def _stored_job(_: sqlite3.Cursor, row: Sequence[Any]) -> StoredJob:
     values = list(row)
-    values[2] = State(row[2])
-    values[3] = options.read({name: str(value) for name, value in json.loads(row[3]).items()})
+    values[1] = State(row[1])
+    values[2] = options.read({name: str(value) for name, value in json.loads(row[2]).items()})
     values[-2:] = bool(row[-2]), json.loads(row[-1])
     return StoredJob(*values)
 

@@ -3,9 +3,11 @@
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TextIO
 
 from app.clock import SECOND_NS
+from app.errors import Fatal
 from app.formats import count_text, length_text
 from app.plain import plain
 from app.titles.job import Job
@@ -32,7 +34,12 @@ class Terminal:
         """Show what has come."""
         if self._shows_results:
             self._clear()
-            _print(sys.stdout, "".join(f"{self._line(result)}\n" for result in results))
+            try:
+                _print(sys.stdout, "".join(f"{self._line(result)}\n" for result in results))
+            except BrokenPipeError:  # nobody reads it any more, and nobody has to be told
+                raise
+            except OSError as error:
+                raise _unwritable(error) from None
 
     def _line(self, result: Result) -> str:
         url = plain(result.url)
@@ -63,6 +70,15 @@ def _print(stream: TextIO, text: str) -> None:
     encoding = stream.encoding or "ascii"
     stream.write(text.encode(encoding, "replace").decode(encoding))
     stream.flush()
+
+
+def _unwritable(error: OSError) -> Fatal:
+    """What is wrong with standard output; what did not fit is dropped, or Python tries again."""
+    with suppress(OSError):
+        sys.stdout.close()
+    return Fatal(
+        f"standard output can't be written ({error.strerror}); make room, then go on with --resume"
+    )
 
 
 def told(result: Result) -> str:

@@ -64,7 +64,7 @@ def _escape(match: re.Match[str]) -> str:
 
 def _read(text: str, base: str | None) -> Url:
     try:
-        whole = ada_url.URL(text, base).href
+        whole = ada_url.normalize_url(text) if base is None else ada_url.join_url(base, text)
     except ValueError:
         raise BadValue(
             f"{quoted(text)} is not a URL; write one such as https://example.com/"

@@ -53,7 +53,13 @@ class Window:
         self.unleased -= len(items)
         self._after = items[-1].host_number if items else -1
         self._more = {*wish.without, *(number for number in got if got[number] >= wish.each)}
-        self._dry = len(items) < wish.room
+        self._dry = len(items) < wish.room and not self._has_needy()
+
+    def _has_needy(self) -> bool:
+        """Whether a host that had enough has begun so much since the wish that it has no more."""
+        return any(
+            self._ready[number] < self._each for number in self._more if number not in self._parked
+        )
 
     def left(self, item: Item) -> None:
         """An item is ready no longer."""

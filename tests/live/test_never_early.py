@@ -36,7 +36,7 @@ async def timed(session: aiohttp.ClientSession, url: str, delay_us: int) -> Time
 
 def test_server_runs_on_the_loop_that_is_meant(environ: dict[str, str], server_loop: str) -> None:
     """Else half of these tests would test the other half's loop."""
-    show = "from app.server import loop_factory; print(loop_factory())"
+    show = "from app.loops import loop_factory; print(loop_factory())"
 
     shown = subprocess.check_output([sys.executable, "-c", show], env=environ, text=True)
 

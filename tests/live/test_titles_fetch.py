@@ -323,6 +323,14 @@ async def test_a_page_may_be_as_long_as_the_limit(
     assert expected[0] == result.title or expected[1] is not None
 
 
+async def test_a_title_that_is_a_novel_is_too_large() -> None:
+    """Its beginning is kept: thousands of them have to fit into memory."""
+    async with site(response(b"<title>" + b"ab" * 500_000 + b"</title>")) as served:
+        result = await fetch(served.url())
+
+    assert (Code.TOO_LARGE, "ab" * (1 << 13)) == (code(result), result.title)
+
+
 async def test_a_page_that_ends_at_the_limit_has_no_title() -> None:
     """It is not too large: it was read to its end."""
     async with site(response(b" " * 1_000)) as served:
