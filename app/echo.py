@@ -13,6 +13,7 @@ from app.clock import SHORTEST_TIMER_NS, Alarm
 from app.echoes import (
     BROKEN,
     DONE,
+    HANGING,
     IDLE,
     LEFT,
     MOST_HELD,
@@ -29,7 +30,6 @@ from app.spans import Kind, Outcome
 
 METHOD = "ECHO"  # of spans, where requests have theirs
 
-HANGING = (Outcome.FAULTED, "client")  # unless something else ends it
 HUNG = (Outcome.FAULTED, "cap")
 
 

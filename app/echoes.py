@@ -35,6 +35,7 @@ STOPPED: Ending = (Outcome.SHUTDOWN, "shutdown")
 DELETED: Ending = (Outcome.REJECTED, "deleted")
 REFUSED: Ending = (Outcome.REJECTED, None)
 BROKEN: Ending = (Outcome.FAULTED, None)
+HANGING: Ending = (Outcome.FAULTED, "client")  # unless something else ends it
 FAILED: Ending = (Outcome.ERROR, None)
 
 

@@ -134,9 +134,6 @@ class Wire(Protocol):
     def write_eof(self) -> None:
         """Close our side once everything is sent."""
 
-    def close(self) -> None:
-        """Close the connection once everything is sent."""
-
     def abort(self) -> None:
         """Close the connection at once, whatever is still to be sent."""
 
@@ -146,15 +143,14 @@ class Wire(Protocol):
 
 def hang_up(wire: Wire) -> None:
     """
-    End the connection with a FIN, once everything is sent.
+    End what we send with a FIN, once everything is sent.
 
-    Only our side is closed, where that can be: who closes a socket with bytes unread in it sends
-    a RST (RFC 1122 section 4.2.2.13). The owner reads on and closes it when the client does.
+    Only our side is closed, for a socket that is closed with bytes unread in it sends a RST
+    (RFC 1122 section 4.2.2.13). The owner reads on for a while and then closes the connection;
+    where one side can't be closed alone, that is also when the FIN goes out.
     """
     if wire.can_write_eof():
         wire.write_eof()
-    else:
-        wire.close()
 
 
 # `struct linger`: on, 0 seconds. Winsock has it in shorts.

@@ -20,13 +20,14 @@ from app.errors import Fatal
 
 CONNECT_S = 10.0
 CHUNK = 65_536  # bytes
+LAST_WORDS_S = 0.5  # for the thread that sends to say why it could not
 FAILED = 1  # exit status when not everything came back as it was sent
 
 MILLISECOND_NS = 1_000_000
 
 
 class Broken(Exception):
-    """The connection ended before everything was back; the text says how."""
+    """Not everything can come back; the text says why."""
 
 
 def connected(host: str, port: int) -> socket.socket:
@@ -79,31 +80,54 @@ class Stream:
 
 
 class Sender(threading.Thread):
-    """Sends what *source* has, then closes that side of the connection."""
+    """
+    Sends what *source* has, then closes that side of the connection.
+
+    `trouble` says what went wrong, unless whoever receives sees it as well.
+    """
 
     def __init__(self, connection: socket.socket, source: Callable[[], bytes]) -> None:
         # Nobody waits for a thread that waits for a person to type.
         super().__init__(name="sender", daemon=True)
         self.sent = Stream()
         self.is_done = False  # everything is sent
+        self.trouble = ""
         self._connection = connection
         self._source = source
 
     def run(self) -> None:
-        with suppress(OSError):  # whoever receives sees the end of the connection, too
-            while data := self._source():
-                self._connection.sendall(data)
-                self.sent.pass_on(data)
-            self.is_done = True
-            self._connection.shutdown(socket.SHUT_WR)
+        try:
+            self._send()
+        except BrokenPipeError:
+            pass
+        except OSError as error:  # a reset is told only once: to the thread that comes first
+            self.trouble = str(_broken(error))
+        except Broken as broken:
+            self.trouble = str(broken)
+            with suppress(OSError):  # it may be over already
+                self._connection.shutdown(socket.SHUT_RDWR)  # nobody waits for what never comes
+
+    def _send(self) -> None:
+        while data := self._source():
+            self._connection.sendall(data)
+            self.sent.pass_on(data)
+        self.is_done = True
+        self._connection.shutdown(socket.SHUT_WR)
+
+
+def _input() -> bytes:
+    """What is there next; not by `sys.stdin`, whose lock a waiting thread would keep at exit."""
+    try:
+        return os.read(sys.stdin.fileno(), CHUNK)
+    except OSError as error:
+        raise Broken(f"standard input can't be read ({error.strerror or error})") from None
 
 
 def _through(connection: socket.socket) -> int:
     """Copy standard input through the echo to standard output."""
     clock = SystemClock()
     begun_ns = clock.now()
-    # Not by `sys.stdin`, whose lock a waiting thread would keep when the process ends.
-    sender = Sender(connection, lambda: os.read(sys.stdin.fileno(), CHUNK))
+    sender = Sender(connection, _input)
     sender.start()
     received, end = Stream(), ""
     try:
@@ -134,9 +158,9 @@ def _broken(error: OSError) -> Broken:
 
 def _difference(sender: Sender, received: Stream) -> str:
     """What is wrong with what came back; empty when nothing is."""
+    sender.join(None if sender.is_done else LAST_WORDS_S)  # it may wait for a person to type
     if not sender.is_done:
-        return "the echo hung up before everything was sent"
-    sender.join()
+        return sender.trouble or "the echo hung up before everything was sent"
     sent = sender.sent
     if received.count != sent.count:
         return f"{sent.count} bytes were sent and {received.count} came back"
@@ -180,7 +204,15 @@ def _by_line(connection: socket.socket) -> int:
 def _typed() -> Iterator[bytes]:
     with suppress(EOFError):
         while True:
-            yield f"{input('> ')}\n".encode(errors="surrogateescape")
+            yield f"{_prompted()}\n".encode(errors="surrogateescape")
+
+
+def _prompted() -> str:
+    try:
+        return input("> ")
+    except (EOFError, KeyboardInterrupt):
+        print()  # what follows has a line to itself
+        raise
 
 
 def _exchange(line: bytes, connection: socket.socket, answers: BinaryIO) -> None:

@@ -1,12 +1,14 @@
 """The WebSocket echo (RFC 6455), `/websocket/echo`: messages come back as they were sent."""
 
 import asyncio
+import re
 import struct
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from aiohttp import HttpVersion10, WSCloseCode, WSMsgType, web
+from aiohttp import HttpVersion10, HttpVersion11, WSCloseCode, WSMsgType, web
 
 from app import faults, grammar, keys, manners
 from app.aio import is_preflight, preflight, understand
@@ -15,6 +17,7 @@ from app.echoes import (
     BROKEN,
     DONE,
     FAILED,
+    HANGING,
     IDLE,
     LEFT,
     MOST_HELD,
@@ -34,8 +37,13 @@ from app.responses import problem_reply
 from app.runs import Run
 from app.spans import Kind, Outcome, Span
 
-KNOBS = (*manners.KNOBS, "run")
+# Knobs that name something; they stand in headers of their own, too.
+NAMES: dict[str, Callable[[str], str]] = {"run": grammar.run_name, "key": grammar.key}
+KNOBS = (*manners.KNOBS, *NAMES)
 CLOSING_S = 5.0  # for a peer to answer our close (RFC 6455 section 7.1.1)
+
+KEY = "Sec-WebSocket-Key"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
 
 # What a refused handshake is told (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
@@ -43,14 +51,12 @@ UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Versi
 # https://www.iana.org/assignments/websocket: 1005 and 1006 are never sent.
 NO_CODE = 1005
 
-# Because of what the peer sent (RFC 6455 section 7.4.1).
-BLAMING = frozenset(
-    {
-        WSCloseCode.PROTOCOL_ERROR,
-        WSCloseCode.INVALID_TEXT,
-        WSCloseCode.MESSAGE_TOO_BIG,
-    }
-)
+# Because of what the peer sent (RFC 6455 section 7.4.1), and what it is told.
+BLAMES: dict[int, bytes] = {
+    WSCloseCode.PROTOCOL_ERROR: b"this is no frame of a WebSocket; send as RFC 6455 says",
+    WSCloseCode.INVALID_TEXT: b"this text is not UTF-8; send it as binary",
+    WSCloseCode.MESSAGE_TOO_BIG: b"this message is too large; send less (websocket_message)",
+}
 
 STOPPING = "the server is stopping"
 
@@ -61,12 +67,13 @@ async def websocket_echo(request: web.Request) -> web.StreamResponse:
         return preflight(request)
     echoes = request.app[keys.ECHOES]
     try:
-        asked = _ask(request)
+        wanted = _ask(request)
         _check(request, echoes)
     except Problem as problem:
         name = request.app[keys.PLANNER].find_run(_read(request).asked)
         return _refuse(request, *_arrive(request, name), problem)
-    return await Visit(request, *_arrive(request, asked.run), asked.manner).serve()
+    place = _arrive(request, wanted.run, wanted.key)
+    return await Visit(request, *place, wanted.manner).serve()
 
 
 # --- what is asked for ---------------------------------------------------------------------------
@@ -77,6 +84,7 @@ class Wanted(NamedTuple):
 
     manner: Manner
     run: str | None
+    key: str | None
 
 
 def _read(request: web.Request) -> Request:
@@ -94,24 +102,30 @@ def _ask(request: web.Request) -> Wanted:
     """The knobs of query and header; the header beats the query."""
     asked = _read(request).asked
     texts = _texts(asked.query, "query") | _header(asked)
-    try:
-        run = grammar.run_name(texts.pop("run")) if "run" in texts else None
-    except BadValue as error:
-        raise Problem("bad-knob", f"run: {error}", "run") from None
+    names = {name: _name(name, texts.pop(name, None)) for name in NAMES}
     try:
         manner = manners.read(texts, max_delay_ns=request.app[keys.ECHOES].max_delay_ns)
     except BadValue as error:
         raise Problem("bad-knob", f"{error.parameter}: {error}", error.parameter) from None
-    return Wanted(manner, run)
+    return Wanted(manner, **names)
+
+
+def _name(name: str, text: str | None) -> str | None:
+    try:
+        return None if text is None else NAMES[name](text)
+    except BadValue as error:
+        raise Problem("bad-knob", f"{name}: {error}", name) from None
 
 
 def _header(asked: Asked) -> dict[str, str]:
     texts = _texts(asked.header or "", "X-Dawdle header")
-    if asked.run is None:
-        return texts
-    if "run" in texts:
-        raise Problem("bad-knob", "run is given twice; once is enough", "run")
-    return texts | {"run": asked.run}
+    for name, text in (("run", asked.run), ("key", asked.key)):
+        if text is None:
+            continue
+        if name in texts:
+            raise Problem("bad-knob", f"{name} is given twice; once is enough", name)
+        texts[name] = text
+    return texts
 
 
 def _texts(text: str, where: str) -> dict[str, str]:
@@ -132,7 +146,7 @@ def _check(request: web.Request, echoes: Echoes) -> None:
         raise Problem(
             "method-not-allowed", f"{request.method} is not for {quoted(request.path)}; use GET"
         )
-    if not web.WebSocketResponse().can_prepare(request):
+    if not _is_handshake(request):
         raise Problem(
             "upgrade-required",
             "this is no handshake of a WebSocket (RFC 6455, version 13); open ws:// or wss://",
@@ -140,10 +154,17 @@ def _check(request: web.Request, echoes: Echoes) -> None:
     echoes.check_room()
 
 
+def _is_handshake(request: web.Request) -> bool:
+    """Whether aiohttp can answer it; HTTP/1.0 knows no upgrade (RFC 9110 section 7.8)."""
+    if request.version < HttpVersion11 or not request.headers.get(KEY, "").isascii():
+        return False
+    return bool(web.WebSocketResponse(protocols=_protocols(request)).can_prepare(request))
+
+
 # --- arriving ------------------------------------------------------------------------------------
 
 
-def _arrive(request: web.Request, name: str | None) -> tuple[Run, Span]:
+def _arrive(request: web.Request, name: str | None, key: str | None = None) -> tuple[Run, Span]:
     """The run of that name, or of those that name none, and the span, which is open."""
     echoes = request.app[keys.ECHOES]
     now_ns = echoes.clock.now()
@@ -156,6 +177,8 @@ def _arrive(request: web.Request, name: str | None) -> tuple[Run, Span]:
         now_ns=now_ns,
         method=told.method,
         target=told.target,
+        key=key,
+        attempt=None if key is None else run.gate.attempt(key),
         connection=connection,
         connection_request=ordinal,
         http_version=told.http_version,
@@ -202,7 +225,8 @@ class Socket(web.WebSocketResponse):
         """Close of our own accord: say why, and let the peer hang up."""
         transport = self._req.transport if self._req else None
         if not (self.closed or transport is None or transport.is_closing()):
-            self.is_refusing = code in BLAMING
+            self.is_refusing = code in BLAMES
+            message = message or BLAMES.get(code, b"")
             with suppress(ConnectionError, TimeoutError):
                 async with asyncio.timeout(CLOSING_S):
                     await self.send_frame(struct.pack(">H", code) + message, WSMsgType.CLOSE)
@@ -242,8 +266,15 @@ async def _linger(transport: asyncio.Transport) -> None:
     deaf = Deaf(transport.get_protocol())
     transport.set_protocol(deaf)
     transport.resume_reading()
-    faults.hang_up(transport)
+    _hang_up(transport)
     await deaf.lost.wait()
+
+
+def _hang_up(transport: asyncio.Transport) -> None:
+    """Send no more; TLS can only be closed as a whole."""
+    faults.hang_up(transport)
+    if not transport.can_write_eof():
+        transport.close()
 
 
 # --- one visit -----------------------------------------------------------------------------------
@@ -380,18 +411,18 @@ class Visit:
         await self._strike_if_due(len(piece.data))
         if self._struck is None:
             await self._ws.send_frame(piece.data, piece.kind)
-            self._sent(piece)
+            self._sent(piece.data)
             await self._strike_if_due(0)
         self._line.popleft()
         self._held -= len(piece.data)
         self._room.set()
 
-    def _sent(self, piece: Piece) -> None:
+    def _sent(self, data: bytes) -> None:
         span = self.span
         self._seen_ns = span.last_byte_ns = self._echoes.clock.now()
         if span.first_byte_ns is None:
             span.first_byte_ns = span.last_byte_ns
-        span.bytes_out += len(piece.data)
+        span.bytes_out += len(data)
 
     # --- the fault -------------------------------------------------------------------------------
 
@@ -401,9 +432,8 @@ class Visit:
         if fault is None or self._struck is not None:
             return
         room = fault.room(self.span.bytes_out)
-        if room and size <= room:
-            return
-        await self._strike(fault.fault)
+        if not room or size > room:
+            await self._strike(fault.fault)
 
     async def _strike(self, fault: Fault) -> None:
         transport = self._request.transport
@@ -412,16 +442,16 @@ class Visit:
         await self._flush(transport)
         self.span.fault = fault.value
         self._struck = fault
-        self._ending = (Outcome.FAULTED, "client") if fault is Fault.HANG else BROKEN
+        self._ending = HANGING if fault is Fault.HANG else BROKEN
         self._seen_ns = self._echoes.clock.now()
         self._echoes.recorder.changed(self.span)
         if fault is Fault.GARBAGE:
             transport.write(GARBAGE)
-            self.span.bytes_out += len(GARBAGE)
+            self._sent(GARBAGE)
         if fault is Fault.RESET:
             faults.reset(transport)
         elif fault is not Fault.HANG:
-            faults.hang_up(transport)
+            _hang_up(transport)
 
     async def _flush(self, transport: asyncio.Transport) -> None:
         """Return when the kernel has all bytes; a reset would take the others along."""
@@ -493,7 +523,7 @@ class Visit:
 def _protocols(request: web.Request) -> list[str]:
     """Those that the peer offers; aiohttp takes the first, since an echo speaks any."""
     offered = request.headers.get("Sec-WebSocket-Protocol", "")
-    return [name.strip() for name in offered.split(",") if name.strip()]
+    return [name for name in map(str.strip, offered.split(",")) if _TOKEN.fullmatch(name)]
 
 
 async def _until(clock: Clock, due_ns: int) -> None:

@@ -1,5 +1,6 @@
 """`dawdle echo` as a client, against echoes that a thread plays."""
 
+import errno
 import io
 import os
 import socket
@@ -136,6 +137,38 @@ def test_echo_that_hangs_up_early_is_told(
 
     assert 1 == status
     assert b"the echo hung up before everything was sent\n" in capsysbinary.readouterr().err
+
+
+def test_input_that_cannot_be_read_is_told(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And ends it, although the echo waits for more."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "wb") as closed_to_readers:
+        monkeypatch.setattr(sys, "stdin", closed_to_readers)
+        with played(faithful) as port:
+            status = talk.talk(HOST, port)
+
+    assert 1 == status
+    words = b"\ndawdle: standard input can't be read (Bad file descriptor)\n"
+    assert words in capsysbinary.readouterr().err
+
+
+def test_reset_that_only_the_sender_hears_of_is_told() -> None:
+    """The kernel tells each error once; then whoever receives sees a plain end."""
+
+    class Deaf(socket.socket):
+        def sendall(self, *_: object) -> None:
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    with Deaf() as connection:
+        sender = talk.Sender(connection, lambda: b"x")
+        sender.run()
+
+    assert (False, "the connection broke (Connection reset by peer)") == (
+        sender.is_done,
+        sender.trouble,
+    )
 
 
 def test_nobody_there_is_a_sentence() -> None:

@@ -175,21 +175,24 @@ async def test_client_that_leaves_without_a_close_is_gone(client: Client, leave:
 
 
 @pytest.mark.parametrize(
-    ("bad", "code"),
+    ("bad", "code", "word"),
     [
-        (frame(TEXT, b"\xff\xfe"), 1007),
-        (frame(3, b""), 1002),
-        (frame(PING, b"", final=False), 1002),
-        (b"\xc1\x80\0\0\0\0", 1002),  # RSV1 without an extension
+        (frame(TEXT, b"\xff\xfe"), 1007, b"UTF-8"),
+        (frame(3, b""), 1002, b"frame"),
+        (frame(PING, b"", final=False), 1002, b"frame"),
+        (b"\xc1\x80\0\0\0\0", 1002, b"frame"),  # RSV1 without an extension
     ],
 )
-async def test_what_is_no_websocket_ends_it(client: Client, bad: bytes, code: int) -> None:
-    """With the code that says what was wrong (RFC 6455 section 7.4.1)."""
+async def test_what_is_no_websocket_ends_it(
+    client: Client, bad: bytes, code: int, word: bytes
+) -> None:
+    """With the code that says what was wrong (RFC 6455 section 7.4.1), and a sentence."""
     async with wire(client) as (reader, writer):
         writer.write(bad)
         opcode, payload = await answer(reader)
 
     assert (CLOSE, code) == (opcode, struct.unpack(">H", payload[:2])[0])
+    assert word in payload[2:]
     assert ("rejected", None) == ending(await only_span(client))
 
 
@@ -206,6 +209,7 @@ async def test_message_of_the_largest_size_comes_back_and_a_larger_one_ends_it(
         last = await socket.receive()
 
     assert (WSMsgType.CLOSE, 1009) == (last.type, last.data)
+    assert "websocket_message" in str(last.extra)
     span = await only_span(client)
     assert ("rejected", None) == ending(span)
     assert 1000 == span["bytes_out"]
@@ -219,12 +223,6 @@ async def test_fragments_are_counted_together(start: Start) -> None:
         opcode, payload = await answer(reader)
 
     assert (CLOSE, 1009) == (opcode, struct.unpack(">H", payload[:2])[0])
-
-
-async def test_first_sub_protocol_that_is_offered_is_accepted(client: Client) -> None:
-    """An echo speaks any; clients that insist on one would not connect otherwise."""
-    async with client.ws_connect(ECHO, protocols=("chat", "other")) as socket:
-        assert "chat" == socket.protocol
 
 
 # --- knobs ---------------------------------------------------------------------------------------
@@ -252,6 +250,30 @@ async def test_run_is_named_as_for_any_request(
 
 
 @pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("&key=order", {}),
+        ("", {"Idempotency-Key": "order"}),
+        ("", {"X-Dawdle": "key=order"}),
+        ("&key=other", {"Idempotency-Key": "order"}),
+    ],
+)
+async def test_attempts_of_a_key_are_counted(
+    client: Client, query: str, headers: dict[str, str]
+) -> None:
+    """As for any request, so a report tells how a client comes back; not when refused."""
+    target = f"{ECHO}?run=r{query}"
+    await client.get(target, headers=headers)
+    for _ in range(2):
+        async with client.ws_connect(target, headers=headers):
+            pass
+        await until_idle(client)
+
+    placed = [(span["key"], span["attempt"]) for span in await spans(client, "r")]
+    assert [(None, None), ("order", 1), ("order", 2)] == placed
+
+
+@pytest.mark.parametrize(
     ("query", "headers", "fault"),
     [
         ("dely=1", {}, ("unknown-knob", "dely", "the nearest is delay")),
@@ -267,6 +289,8 @@ async def test_run_is_named_as_for_any_request(
         ("run=latest", {}, ("bad-knob", "run", "choose another name")),
         ("", {"X-Dawdle": "rate=1"}, ("bad-knob", "rate", "10k/s")),
         ("", {"X-Dawdle": "run=a", "X-Dawdle-Run": "a"}, ("bad-knob", "run", "given twice")),
+        ("", {"X-Dawdle": "key=a", "Idempotency-Key": "a"}, ("bad-knob", "key", "given twice")),
+        ("", {"Idempotency-Key": "x" * 257}, ("bad-knob", "key", "256")),
     ],
 )
 async def test_bad_knob_is_refused_with_400(
@@ -306,6 +330,40 @@ async def test_plain_request_is_told_to_shake_hands(client: Client) -> None:
         reply.headers["Sec-WebSocket-Version"],
     )
     assert 426 == (await only_span(client))["status"]
+
+
+@pytest.mark.parametrize(
+    ("version", "key"),
+    [
+        ("1.0", b"AAAAAAAAAAAAAAAAAAAAAA=="),
+        ("1.1", b"short"),
+        ("1.1", "ä".encode()),
+        ("1.1", b"\xff"),
+    ],
+)
+async def test_broken_handshake_is_told_what_one_is(
+    client: Client, version: str, key: bytes
+) -> None:
+    """An upgrade is none in HTTP/1.0 (RFC 9110 section 7.8), and a key has 16 bytes in base64."""
+    handshake = HANDSHAKE.replace(b"AAAAAAAAAAAAAAAAAAAAAA==", key)
+    handshake = handshake.replace(b"Upgrade\r\n", b"Upgrade, close\r\n", 1)
+
+    status, _, _ = parts(await raw(client, f"GET {ECHO} HTTP/{version}\r\n".encode() + handshake))
+
+    assert 426 == status
+    assert 426 == (await only_span(client))["status"]
+
+
+@pytest.mark.parametrize(
+    ("offered", "accepted"), [("chat, more", "chat"), ("ä, chat", "chat"), (",", None), ("ä", None)]
+)
+async def test_first_subprotocol_is_accepted(
+    client: Client, offered: str, accepted: str | None
+) -> None:
+    """Of those that are one (RFC 6455 section 4.1); clients that insist on one can connect."""
+    headers = {"Sec-WebSocket-Protocol": offered}
+    async with client.ws_connect(ECHO, headers=headers) as socket:
+        assert accepted == socket._response.headers.get("Sec-WebSocket-Protocol")
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "DELETE", "OPTIONS"])
