@@ -14,8 +14,8 @@ from app import timeline
 from app.grammar import decimal_text
 from app.report import Curve, Report
 from app.spans import Outcome, Span
+from app.words import MICROSECOND, MILLISECOND, MINUTE, SECOND
 
-MICROSECOND, MILLISECOND, SECOND, MINUTE = 10**3, 10**6, 10**9, 60 * 10**9
 MOST_TICKS = 6
 FARTHEST = 2  # times the makespan: plans that reach beyond it would squeeze what did happen
 
@@ -115,14 +115,19 @@ class Axis:
         return Stretch(begin, round(self.place(end_ns) - begin, 3))
 
 
-def chart(report: Report, spans: Sequence[Span]) -> Chart:
-    """The drawing of *spans*, in order of arrival; they may be fewer than the report counted."""
-    axis = Axis(report.first_arrival_ns or 0, _length_ns(report, spans))
+def chart(report: Report, spans: Sequence[Span], axis_ns: int | None = None) -> Chart:
+    """
+    The drawing of *spans*, in order of arrival; they may be fewer than the report counted.
+
+    The axis is as long as they need, or *axis_ns*.
+    """
+    shown_ns = length_ns(report, spans) if axis_ns is None else axis_ns
+    axis = Axis(report.first_arrival_ns or 0, shown_ns)
     return Chart(
         bars=tuple(bar(span, axis, report.now_ns) for span in spans),
         ticks=tuple(ticks(axis.length_ns)),
         level=_level(report, axis),
-        counts=_counts(report),
+        counts=counts(report),
     )
 
 
@@ -188,7 +193,7 @@ def _due_ns(span: Span) -> int | None:
     return span.wait_begun_ns + planned_ns
 
 
-def _length_ns(report: Report, spans: Sequence[Span]) -> int:
+def length_ns(report: Report, spans: Sequence[Span]) -> int:
     """Long enough for what happened, and for what was planned as far as that makes sense."""
     begin_ns, makespan_ns = report.first_arrival_ns or 0, report.makespan_ns
     due_ns = max((due for due in map(_due_ns, spans) if due is not None), default=begin_ns)
@@ -215,8 +220,9 @@ def _path(curve: Curve) -> str:
     return f"{path}H{len(curve.levels)}V0"
 
 
-def _counts(report: Report) -> tuple[Count, ...]:
-    counts: Counter[str] = Counter()
+def counts(report: Report) -> tuple[Count, ...]:
+    """How all spans of the run ended; what did not happen is left out."""
+    ended: Counter[str] = Counter()
     for reply in report.replies:
-        counts[mark(reply.outcome, reply.status)] += reply.count
-    return tuple(Count(name, words, counts[name]) for name, words in WORDS.items() if counts[name])
+        ended[mark(reply.outcome, reply.status)] += reply.count
+    return tuple(Count(name, words, ended[name]) for name, words in WORDS.items() if ended[name])

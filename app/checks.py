@@ -2,13 +2,15 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import TypeVar
 
+from app import findings
 from app import report as reports
 from app.errors import BadValue, Problem
+from app.findings import Finding, Severity, worst
 from app.grammar import Bounds, bounds, decimal, duration, duration_text, integer, quoted
 from app.report import EXAMPLES, Reply, Report
 from app.spans import Outcome, span_name
@@ -25,12 +27,15 @@ OUTCOMES: Mapping[str, Outcome] = {
 COUNTS = ("requests", *OUTCOMES, "peak", "connections", "retries", "dropped")
 RATIOS = ("mean_in_flight", "speedup", "efficiency", "reuse")
 LENGTHS = ("makespan", "busy", "lateness_p99", "lateness_max", "wasted")
+FINDINGS = "findings"
+GRAVITY = {None: 0, Severity.NOTE: 1, Severity.WARN: 2}
+GRAVITIES = ("none", *(severity.value for severity in Severity))
 READERS: Mapping[str, Callable[[str], float]] = (
     dict.fromkeys(COUNTS, integer)
     | dict.fromkeys(RATIOS, decimal)
     | dict.fromkeys(LENGTHS, duration)
 )
-NAMES = (*READERS, "status.NNN", "wait")
+NAMES = (*READERS, FINDINGS, "status.NNN", "wait")
 
 Value = TypeVar("Value")
 
@@ -39,7 +44,10 @@ _STATUS = re.compile(r"status\.([2-5][0-9]{2})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One figure and its bounds; of a length, in nanoseconds before the time scale."""
+    """
+    One figure and its bounds: of a length, in nanoseconds before the time scale; of `findings`,
+    from 0 for none over 1 for notes to 2 for warnings.
+    """
 
     name: str
     text: str  # the bounds as given
@@ -62,7 +70,7 @@ class Result:
     *value* is None when the figure has none, as a ratio to nothing or the lateness of no reply;
     that meets no bound, for what was not seen can't be vouched for. *scaled* is the bounds times
     the time scale, for lengths where that differs. *spans* are the ids of at most 20 offenders
-    of a failed check, as far as single spans can be blamed.
+    of a failed check, as far as single spans can be blamed; *findings* those that it fails for.
     """
 
     check: Check
@@ -70,6 +78,7 @@ class Result:
     passed: bool
     scaled: str | None
     spans: tuple[int, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,8 @@ def missing_requests(checks: Checks) -> int:
 
 
 def _check(name: str, value: str) -> Check:
+    if name == FINDINGS:
+        return Check(name, value, _read(name, value, _gravest))
     reader = integer if _STATUS.fullmatch(name) else READERS.get(name)
     if reader is None:
         raise Problem("unknown-knob", _unknown(name), name)
@@ -135,6 +146,17 @@ def _read(name: str, value: str, reader: Callable[[str], Value]) -> Value:
         return reader(value)
     except BadValue as error:
         raise Problem("bad-knob", f"{name}: {error}", name) from None
+
+
+def _gravest(text: str) -> Bounds:
+    """What is the gravest that may be found."""
+    most = {"none": Severity.NOTE, "..note": Severity.NOTE, "..warn": Severity.WARN}.get(text)
+    if most is None:
+        raise BadValue(
+            f"{quoted(text)} is no bound of findings; write none (no warning) or ..note, or ..warn "
+            "to see them and never fail"
+        )
+    return Bounds(None, GRAVITY[most])
 
 
 def _wait(text: str) -> int:
@@ -158,12 +180,34 @@ def _unknown(name: str) -> str:
 
 
 def evaluate(
-    checks: Checks, report: Report, *, time_scale: float = 1.0, timed_out: bool = False
+    checks: Checks,
+    report: Report,
+    found: Sequence[Finding] = (),
+    *,
+    time_scale: float = 1.0,
+    timed_out: bool = False,
 ) -> Verdict:
-    """The verdict on *report*; bounds of lengths are multiplied by the server's *time_scale*."""
+    """
+    The verdict on *report* and what was *found* in it.
+
+    Bounds of lengths are multiplied by the server's *time_scale*.
+    """
     values = _values(report)
-    results = (_result(check, report, values, time_scale) for check in checks.checks)
+    results = (
+        _found(check, found)
+        if check.name == FINDINGS
+        else _result(check, report, values, time_scale)
+        for check in checks.checks
+    )
     return Verdict(tuple(results), timed_out, time_scale)
+
+
+def _found(check: Check, found: Sequence[Finding]) -> Result:
+    gravity = GRAVITY[worst(found)]
+    most = check.bounds.most or 0
+    offending = tuple(one for one in found if GRAVITY[one.severity] > most)
+    spans = nsmallest(EXAMPLES, {span for one in offending for span in one.spans})
+    return Result(check, gravity, gravity <= most, None, tuple(spans), offending)
 
 
 def _values(report: Report) -> dict[str, int | float | None]:
@@ -261,14 +305,24 @@ def document(verdict: Verdict) -> dict[str, object]:
 
 
 def _result_document(result: Result) -> dict[str, object]:
-    value = result.value
-    if value is not None and result.check.name in LENGTHS:
-        value /= reports.SECOND
     members: dict[str, object] = {
         "name": result.check.name,
         "bound": result.check.text,
-        "value": value,
+        "value": _value(result),
         "passed": result.passed,
         "spans": [span_name(number) for number in result.spans],
     }
-    return members if result.scaled is None else members | {"scaled_bound": result.scaled}
+    if result.scaled is not None:
+        members["scaled_bound"] = result.scaled
+    if result.check.name == FINDINGS:
+        members["findings"] = findings.document(result.findings)
+    return members
+
+
+def _value(result: Result) -> float | str | None:
+    value = result.value
+    if value is None:
+        return None
+    if result.check.name == FINDINGS:
+        return GRAVITIES[int(value)]
+    return value / reports.SECOND if result.check.name in LENGTHS else value

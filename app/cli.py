@@ -5,6 +5,7 @@ What only some commands need is imported inside them, so that `dawdle --help` an
 """
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -112,11 +113,21 @@ def serve(environ: Mapping[str, str], /, *, print_config: bool, **flags: object)
 CHECK = "Such as 'peak=..10&cancelled=0'; exits with 1 when it does not hold. Repeatable."
 
 
+URL = "The server; else DAWDLE_URL, else port 3000 here."
+
+
 @dawdle.command(name="report", short_help="Show what a client did.")
 @click.argument("run", default="latest")
-@click.option("--url", metavar="URL", help="The server; else DAWDLE_URL, else port 3000 here.")
+@click.option("--url", metavar="URL", help=URL)
 @click.option("--check", "checks", metavar="CHECKS", multiple=True, help=CHECK)
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@click.option(
+    "--format",
+    "written",
+    type=click.Choice(["text", "json", "svg", "har", "trace"]),
+    help="How to write it [default: text].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
+@click.option("--watch", is_flag=True, help="Print it anew as it changes, until interrupted.")
 @click.pass_obj
 def show_report(
     environ: Mapping[str, str],
@@ -125,13 +136,41 @@ def show_report(
     run: str,
     url: str | None,
     checks: tuple[str, ...],
+    written: str | None,
     as_json: bool,
+    watch: bool,
 ) -> int:
     """Print the report and timeline of RUN, by default the run with the newest arrival."""
-    from app import runner
+    from app import runner, viewer
 
-    question = runner.Question(run, url, runner.read_checks(checks), as_json)
-    return runner.report(question, environ)
+    if as_json and written not in (None, "json"):
+        raise click.UsageError(f"--json and --format {written} exclude each other")
+    written = written or ("json" if as_json else "text")
+    if watch and (checks or written != "text"):
+        raise click.UsageError("--watch has no end to judge and is for text: leave the others out")
+    question = viewer.Question(run, url, runner.read_checks(checks), written, watch)
+    return viewer.report(question, environ)
+
+
+@dawdle.command(name="compare", short_help="Set two runs side by side.")
+@click.argument("run_a")
+@click.argument("run_b")
+@click.option("--url", metavar="URL", help=URL)
+@click.option(
+    "--format",
+    "written",
+    type=click.Choice(["text", "json", "svg"]),
+    default="text",
+    help="How to write it [default: text].",
+)
+@click.pass_obj
+def compare(
+    environ: Mapping[str, str], /, *, run_a: str, run_b: str, url: str | None, written: str
+) -> int:
+    """Print what changed from RUN_A to RUN_B: figures, findings, and both on one time axis."""
+    from app import viewer
+
+    return viewer.compare((run_a, run_b), url, written, environ)
 
 
 RUN = """\
@@ -157,6 +196,7 @@ Example:
 @click.option("--url", metavar="URL", help="Use this server instead of starting one.")
 @click.option("--profile", metavar="NAME", help="The knobs of requests that choose none.")
 @click.option("--time-scale", metavar="NUMBER", help="Multiplies every delay, such as 0.01.")
+@click.option("--junit", metavar="FILE", help="Write checks and findings there as JUnit XML.")
 @click.pass_obj
 def run(
     environ: Mapping[str, str],
@@ -168,6 +208,7 @@ def run(
     url: str | None,
     profile: str | None,
     time_scale: str | None,
+    junit: str | None,
 ) -> int:
     """Hand over to the runner, which has the rules."""
     from app import runner
@@ -176,7 +217,8 @@ def run(
     given = {setting: value for setting, value in flags.items() if value is not None}
     if url is not None and given:
         raise click.UsageError("--profile and --time-scale are for a server that is started here")
-    job = runner.Job(command, runner.read_checks(checks), name, url, given)
+    path = None if junit is None else Path(junit)
+    job = runner.Job(command, runner.read_checks(checks), name, url, given, path)
     return runner.run(job, environ)
 
 
@@ -223,6 +265,67 @@ def echo(address: str, *, listen: bool, **knobs: str | None) -> int:
     from app import talk
 
     return talk.talk(host, port)
+
+
+TITLES = """\
+Fetch the titles of pages, many at a time.
+
+A WHAT is a URL (http:// may be left out), a file with a URL a line, a table together with
+--column, or - for standard input.
+
+\b
+Examples:
+  dawdle titles https://www.python.org/ https://git-scm.com/
+  dawdle titles urls.txt --output titles.csv
+  dawdle titles links.csv --column address --output titles.jsonl
+"""
+
+
+@dawdle.command(name="titles", help=TITLES, short_help="Fetch the titles of pages.")
+@click.argument("arguments", metavar="[WHAT]...", nargs=-1)
+@click.option("--concurrency", metavar="NUMBER", help="Pages at once, 1 to 200. [default: 50]")
+@click.option("--per-host", metavar="NUMBER", help="From one host, 1 to 10. [default: 6]")
+@click.option("--timeout", metavar="DURATION", help="Of one attempt. [default: 10s]")
+@click.option("--retries", metavar="NUMBER", help="Attempts after the first. [default: 2]")
+@click.option(
+    "--output", metavar="FILE", type=Path, help="Write results there: .jsonl, .csv or .json."
+)
+@click.option("--resume", is_flag=True, help="Go on where an interrupted command left off.")
+@click.option("--column", metavar="NAME", help="The column of a table, by name or number.")
+@click.option("--user-agent", metavar="TEXT", help="Say this in place of Dawdle/VERSION.")
+@click.option("--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="Repeatable.")
+@click.option("--proxy", metavar="URL", help="Ask this HTTP proxy for every page.")
+@click.option("--insecure", is_flag=True, help="Do not check certificates.")
+@click.option("--public-only", is_flag=True, help="Refuse addresses that are not public.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when a page failed.")
+@click.option("--state", metavar="FOLDER", type=Path, help="Keep what is done there.")
+def titles(
+    *,
+    arguments: tuple[str, ...],
+    output: Path | None,
+    resume: bool,
+    column: str | None,
+    user_agent: str | None,
+    headers: tuple[str, ...],
+    proxy: str | None,
+    insecure: bool,
+    public_only: bool,
+    strict: bool,
+    state: Path | None,
+    **chosen: str | None,
+) -> int:
+    """Hand over to the command, which has the rules."""
+    if not arguments and not resume:
+        raise click.UsageError("there is nothing to fetch")
+    if column is not None and not arguments:
+        raise click.UsageError("--column is for a table, and none is named")
+    from app.titles import command
+    from app.titles.errand import Manners, Wish
+
+    options = {name: text for name, text in chosen.items() if text is not None}
+    manners = Manners(user_agent, headers, proxy, insecure, public_only)
+    wish = Wish(arguments, column, options, output, resume, strict, state, manners)
+    return command.titles(wish, ["dawdle", *sys.argv[1:]])
 
 
 def main(argv: Sequence[str] | None = None, *, environ: Mapping[str, str] = os.environ) -> int:

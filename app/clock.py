@@ -7,6 +7,7 @@ Other modules take a `Clock` and never ask the operating system for the time the
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Protocol
@@ -15,6 +16,17 @@ from typing import Any, Protocol
 SHORTEST_TIMER_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 FEWEST_SWEPT = 1_024  # cancelled alarms that are worth a sweep
+
+
+def utc(ns: int) -> datetime:
+    """A moment in nanoseconds since the Unix epoch, cut to the microsecond."""
+    seconds, rest = divmod(ns, SECOND_NS)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
+
+
+def iso_text(ns: int) -> str:
+    """The same moment to the millisecond, as programs write it (RFC 3339)."""
+    return utc(ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Alarm(Protocol):

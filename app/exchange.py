@@ -22,7 +22,7 @@ from app.pacing import Drip
 from app.passage import Passage
 from app.plan import Asked, Knobs, Ordinal, Plan, Planner, draw, draws_for
 from app.recorder import Recorder
-from app.reply import whole_seconds
+from app.reply import whole_seconds_ns
 from app.runs import Run, Runs
 from app.spans import Kind, Outcome, Span
 
@@ -396,7 +396,7 @@ class Exchange:
         span.status = int(problem.status)
         if problem.code in ON_PURPOSE:
             span.fault = problem.parameter
-        span.retry_after_s = self._retry_after_s(problem)
+        span.retry_after_ns = self._retry_after_ns(problem)
         head = reply.refusal(
             span,
             content_type,
@@ -407,12 +407,12 @@ class Exchange:
         self._write(head, b"" if span.method == "HEAD" else content)
         span.first_byte_ns = span.last_byte_ns = now_ns
 
-    def _retry_after_s(self, problem: Problem) -> int | None:
+    def _retry_after_ns(self, problem: Problem) -> int | None:
         """What was asked for, else what is known to make sense."""
-        asked_s = reply.retry_after_s(self.plan, self.span.time_scale, problem.status)
-        if asked_s is not None or problem.retry_after_ns is None:
-            return asked_s
-        return whole_seconds(problem.retry_after_ns)
+        asked_ns = reply.retry_after_ns(self.plan, self.span.time_scale, problem.status)
+        if asked_ns is not None or problem.retry_after_ns is None:
+            return asked_ns
+        return whole_seconds_ns(problem.retry_after_ns)
 
     def _begin_drip(self, delay_ns: int) -> None:
         plan = self.plan
@@ -445,7 +445,7 @@ class Exchange:
         purpose = plan.purpose
         if purpose is not None:
             span.fault = purpose
-            span.retry_after_s = reply.retry_after_s(plan, span.time_scale)
+            span.retry_after_ns = reply.retry_after_ns(plan, span.time_scale)
         head = reply.head(span, plan, length, keep_alive=self._may_keep_alive(), now_ns=now_ns)
         self._write(head, payload)
         span.first_byte_ns = now_ns

@@ -2,35 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from app import __version__, timeline
+from app import __version__, timeline, words
+from app.clock import iso_text, utc
+from app.plain import plain
 from app.report import Report
 from app.spans import Outcome
 
 NONE = "\N{EN DASH}"
-SECOND = 1_000_000_000
 
 
 def length_text(ns: int | None) -> str:
     """A length in nanoseconds as people say it, such as 7 s, 250 ms or 1.2 ms; a dash for None."""
-    return NONE if ns is None else timeline.length(ns)
+    return NONE if ns is None else words.length(ns)
 
 
 def moment_text(ns: int) -> str:
     """A moment in nanoseconds since the Unix epoch, to the second, in UTC."""
-    return _moment(ns).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def iso_text(ns: int) -> str:
-    """The same moment to the millisecond, as programs write it (RFC 3339)."""
-    return _moment(ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _moment(ns: int) -> datetime:
-    """Cut to the microsecond, which `datetime` can hold exactly."""
-    seconds, rest = divmod(ns, SECOND)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
+    return utc(ns).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def count_text(count: int | None) -> str:
@@ -40,7 +29,7 @@ def count_text(count: int | None) -> str:
 
 def times_text(ratio: float | None) -> str:
     """A ratio as a multiple, with no decimals from a hundred on."""
-    return NONE if ratio is None else f"{ratio:,.{0 if ratio >= 100 else 1}f}{timeline.TIMES}"
+    return NONE if ratio is None else f"{ratio:,.{0 if ratio >= 100 else 1}f}{words.TIMES}"
 
 
 def percent_text(ratio: float | None) -> str:
@@ -68,7 +57,7 @@ def _claim(report: Report) -> str:
     if not report.requests:
         return "No requests yet."
     if not report.peak:  # all were over as soon as they arrived
-        return f"{timeline.plural(report.requests, 'request')}, and none had to wait."
+        return f"{words.plural(report.requests, 'request')}, and none had to wait."
     busy, makespan = length_text(report.busy_ns), length_text(report.makespan_ns)
     if report.requests == 1:
         return f"One request, {makespan} from arrival to end."
@@ -85,11 +74,11 @@ def _asides(report: Report) -> list[str]:
     if report.peak == 1 and report.requests > 1 and not now and 2 * longest_ns < report.makespan_ns:
         asides.append(f"Overlapped they would take {length_text(longest_ns)}.")
     if gone:
-        asides.append(f"{timeline.plural(gone, 'client')} left before the reply was complete.")
+        asides.append(f"{words.plural(gone, 'client')} left before the reply was complete.")
     if now:
         asides.append(f"{count_text(now)} still in flight.")
     if dropped:
-        asides.append(f"{timeline.plural(dropped, 'span')} could not be kept.")
+        asides.append(f"{words.plural(dropped, 'span')} could not be kept.")
     return asides
 
 
@@ -102,5 +91,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "times": times_text,
     "per_cent": percent_text,
     "policy": timeline.pauses,
+    "plain": plain,
 }
 GLOBALS: dict[str, object] = {"version": __version__}

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from itertools import chain
 from operator import attrgetter
 
+from app.database import StoreError
 from app.spans import Span, span_id
-from app.store import READ_BATCH, Loss, Store, StoredRun, StoreError
+from app.store import READ_BATCH, Loss, Store, StoredRun
 
 log = logging.getLogger(__name__)
 

@@ -17,6 +17,8 @@ from app.recorder import Recorder
 from app.runs import Runs
 from app.settings import Settings
 from app.store import Store
+from app.titles.guard import Guard
+from app.titles.jobs import Jobs
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock", Clock)
@@ -33,3 +35,5 @@ EXPLAIN: web.AppKey[Explain] = web.AppKey("explain")
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 ECHOES: web.AppKey[Echoes] = web.AppKey("echoes", Echoes)
 MANNER: web.AppKey[Manner] = web.AppKey("manner", Manner)  # of the TCP echo
+GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
+JOBS: web.AppKey[Jobs] = web.AppKey("jobs", Jobs)

@@ -23,6 +23,8 @@ from app.journal import Journal
 from app.recorder import Recorder
 from app.runs import Runs
 from app.spans import Outcome
+from app.titles.jobs import Jobs
+from app.titles.results import Code
 
 PURPOSES = ("status", "fail", *sorted(LIMITS), *Fault)
 # Who reads connections, and who of them requests.
@@ -42,6 +44,7 @@ class Metrics(Collector):
         runs: Runs,
         connections: Connections,
         echoes: Echoes,
+        jobs: Jobs,
     ) -> None:
         self._desk = desk
         self._recorder = recorder
@@ -50,6 +53,8 @@ class Metrics(Collector):
         self._runs = runs
         self._connections = connections
         self._echoes = echoes
+
+        self._jobs = jobs
 
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -64,6 +69,7 @@ class Metrics(Collector):
         yield self._spans()
         yield self._faults()
         yield from self._gauges()
+        yield from self._titles()
         yield CounterMetricFamily(
             "dawdle_spans_dropped", "Spans that could not be kept.", value=self._journal.dropped
         )
@@ -102,6 +108,27 @@ class Metrics(Collector):
         for name in PURPOSES:
             done.add_metric([name], self._recorder.faults[name])
         return done
+
+    def _titles(self) -> Iterator[Metric]:
+        jobs = self._jobs
+        unfinished = GaugeMetricFamily(
+            "dawdle_title_jobs", "Title jobs that are not finished, by state.", labels=["state"]
+        )
+        for state, count in jobs.counts.items():
+            unfinished.add_metric([state.value], count)
+        yield unfinished
+        results = CounterMetricFamily(
+            "dawdle_titles", "Pages whose titles were asked for, by error.", labels=["error"]
+        )
+        for code in ("", *Code):
+            results.add_metric([code or "none"], jobs.tally.get(code, 0))
+        yield results
+        yield GaugeMetricFamily(
+            "dawdle_pages_in_flight", "Pages that are being fetched.", value=jobs.under_way
+        )
+        yield GaugeMetricFamily(
+            "dawdle_titles_stuck", "1 while the disk takes no results.", value=bool(jobs.trouble)
+        )
 
     def _gauges(self) -> Iterator[Metric]:
         figures = {

@@ -133,6 +133,17 @@ def check_site(request: web.Request) -> None:
         )
 
 
+def check_no_visit(request: web.Request) -> None:
+    """
+    Refuse a link from another site to a page that does work when it is asked for.
+
+    Raises:
+        Problem: a browser says that another site led here.
+    """
+    if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        raise Problem("foreign-origin", "another site led here; type the address to do it yourself")
+
+
 def _authority(origin: str) -> str | None:
     """`HOST:PORT` of an origin; None for what is none, such as `null`."""
     match = _ORIGIN.fullmatch(origin.lower())

@@ -68,7 +68,7 @@ def refusal(span: Span, content_type: str, *, length: int, keep_alive: bool, now
     """The status line and headers of a problem, with the empty line."""
     own = (
         f"Content-Type: {content_type}\r\nContent-Length: {length}\r\nVary: Accept\r\n"
-        f"{_retry_line(span.retry_after_s)}{_fault_line(span.fault)}"
+        f"{_retry_line(span.retry_after_ns)}{_fault_line(span.fault)}"
     )
     before, after = _frame(span.status or 500, own, _scene(span, now_ns, keep_alive=keep_alive))
     return b"%b%b%b" % (before, span_name(span.id).encode(), after)
@@ -93,29 +93,29 @@ def _planned_frame(plan: Plan, length: int | None, scene: Scene) -> tuple[bytes,
     own = (
         f"{_content_lines(plan.status, length)}"
         f"Server-Timing: delay;dur={decimal_text(scaled_ns, MILLISECOND_NS)}\r\n"
-        f"{_retry_line(retry_after_s(plan, time_scale))}{_fault_line(plan.purpose)}"
+        f"{_retry_line(retry_after_ns(plan, time_scale))}{_fault_line(plan.purpose)}"
     )
     return _frame(plan.status, own, scene)
 
 
-def retry_after_s(plan: Plan, time_scale: float, status: int | None = None) -> int | None:
+def retry_after_ns(plan: Plan, time_scale: float, status: int | None = None) -> int | None:
     """What `Retry-After` says by that plan, with its own status or another; None: nothing."""
     if plan.retry_after_ns is None or (status or plan.status) not in RETRYABLE:
         return None
-    return whole_seconds(round(plan.retry_after_ns * time_scale))
+    return whole_seconds_ns(round(plan.retry_after_ns * time_scale))
 
 
-def whole_seconds(ns: int) -> int:
+def whole_seconds_ns(ns: int) -> int:
     """
-    Nanoseconds as `Retry-After` has them: RFC 9110 section 10.2.3 knows whole seconds only.
+    A length as `Retry-After` has them: RFC 9110 section 10.2.3 knows whole seconds only.
 
     Rounded up, so that who obeys does not come too early.
     """
-    return -(-ns // SECOND_NS)
+    return -(-ns // SECOND_NS) * SECOND_NS
 
 
-def _retry_line(seconds: int | None) -> str:
-    return "" if seconds is None else f"Retry-After: {seconds}\r\n"
+def _retry_line(ns: int | None) -> str:
+    return "" if ns is None else f"Retry-After: {ns // SECOND_NS}\r\n"
 
 
 def _fault_line(name: str | None) -> str:

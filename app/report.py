@@ -14,12 +14,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
-from itertools import groupby, islice
-from operator import attrgetter
+from itertools import compress, groupby, islice
+from operator import attrgetter, lt, sub
 
+from app import timeouts
 from app.effects import EffectFold, Effects, Held
-from app.retries import Policy, Retries, RetryFold
+from app.evidence import AgentFold, DurationFold, Evidence, HangUpFold, LevelFold, ReuseFold
+from app.retries import Policy, Retries, Retry, RetryFold, failed
 from app.spans import SEQUENCE_BITS, Outcome, Span, span_name
+from app.timeouts import Timeout
 
 BATCH = 1024  # spans looked at together: enough to work in C, few enough for the processor's cache
 EXAMPLES = 20  # spans named for a figure
@@ -28,7 +31,6 @@ MOST_STEPS = 256  # of the curve of what was in flight
 REJECTED, SHUTDOWN = Outcome.REJECTED, Outcome.SHUTDOWN  # answered before their time, on purpose
 
 SECOND = 1_000_000_000
-MILLISECOND = 1_000_000
 
 
 # --- the report ----------------------------------------------------------------------------------
@@ -95,14 +97,22 @@ class Cancellations:
     """
     The clients that left, and what they cost.
 
-    *waited_ns* is theirs, arrival to end; *wasted_ns* is ours, from wait begun to end.
+    *waited_ns* is theirs, arrival to end; *wasted_ns* is ours, from wait begun to end. They left
+    in the queue or at the barrier, while the delay ran, or when part of the reply was out.
     """
 
     count: int
     waited_ns: int
     planned_ns: int
     wasted_ns: int
+    queued: int
+    replying: int
     shown: tuple[Cancellation, ...]  # the first of them
+
+    @property
+    def delayed(self) -> int:
+        """How many left while the delay ran."""
+        return self.count - self.queued - self.replying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +150,7 @@ class Report:
     retries: Retries
     cancellations: Cancellations
     effects: Effects
+    evidence: Evidence
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
@@ -212,6 +223,34 @@ def _ratio(part: int, whole: int) -> float | None:
 # --- the fold ------------------------------------------------------------------------------------
 
 
+class Batch:
+    """Some spans of one boot, in order of arrival, and what is asked of them most as columns."""
+
+    __slots__ = (
+        "any_failed",
+        "any_left",
+        "arrivals",
+        "durations",
+        "ends",
+        "outcomes",
+        "replies",
+        "spans",
+    )
+
+    def __init__(self, spans: list[Span], now_ns: int) -> None:
+        self.spans = spans
+        self.arrivals = [span.arrival_ns for span in spans]
+        self.ends = [now_ns if (end := span.end_ns) is None else end for span in spans]
+        if any(map(lt, self.ends, self.arrivals)):  # a clock was set
+            self.ends = list(map(max, self.ends, self.arrivals))
+        self.durations = list(map(sub, self.ends, self.arrivals))
+        self.outcomes = [span.outcome for span in spans]
+        statuses = [span.status for span in spans]
+        self.replies = Counter(zip(self.outcomes, statuses, strict=True))
+        self.any_failed = any(failed(*reply) for reply in self.replies)
+        self.any_left = any(outcome is Outcome.CLIENT_GONE for outcome, _ in self.replies)
+
+
 class Fold:
     """
     The report of spans that come in lists, in ascending order of id: `add` them, then `report`.
@@ -226,18 +265,27 @@ class Fold:
         self._waits, self._retries = _Waits(), RetryFold(EXAMPLES)
         self._connections, self._cancellations = _Connections(), _Cancellations()
         self._effects = EffectFold()
+        self._durations, self._agents = DurationFold(), AgentFold()
+        self._hang_ups, self._reuse = HangUpFold(EXAMPLES), ReuseFold(EXAMPLES)
+        self._first: list[int] = []
 
     def add(self, spans: Iterable[Span]) -> None:
         """Take the next spans of the run."""
-        for batch in _batches(spans):
-            ends = _ends(batch, self._now_ns)
+        for some in _batches(spans):
+            batch = Batch(some, self._now_ns)
             self._tally.add(batch)
-            self._level.add(batch, ends)
-            self._waits.add(batch, ends)
-            self._connections.add(batch)
-            self._retries.add(batch, ends)
-            self._cancellations.add(batch, ends)
-            self._effects.add(batch)
+            self._level.add(batch)
+            self._waits.add(some, batch.ends)
+            self._connections.add(some)
+            self._retries.add(some, batch.ends, any_failed=batch.any_failed)
+            self._agents.add(some)
+            self._reuse.add(some, batch.ends)
+            self._durations.add(_completed_ns(batch))
+            self._hang_ups.add(some, batch.ends, any_left=batch.any_left)
+            if batch.any_left:
+                self._cancellations.add(some, batch.ends)
+            self._first += [span.id for span in some[: EXAMPLES - len(self._first)]]
+            self._effects.add(some)
 
     def report(self, *, dropped: int = 0) -> Report:
         """What they say together; *dropped* is how many spans of the run were not kept."""
@@ -268,6 +316,19 @@ class Fold:
             retries=self._retries.summary(),
             cancellations=self._cancellations.summary(),
             effects=self._effects.summary(),
+            evidence=self._evidence(),
+        )
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            plateau=self._level.evidence.plateau(),
+            stalls=self._level.evidence.stalls(),
+            durations_ns=self._durations.sample(),
+            longest_ns=self._durations.longest_ns,
+            first=tuple(self._first),
+            hang_ups=self._hang_ups.hang_ups(),
+            reuse=self._reuse.reuse(),
+            agents=self._agents.agents(),
         )
 
 
@@ -292,14 +353,10 @@ def _boot(span: Span) -> int:
     return span.id >> SEQUENCE_BITS
 
 
-def _ends(spans: list[Span], now_ns: int) -> list[int]:
-    """When each span ended, or now; never before its arrival."""
-    return [
-        end
-        if (end := now_ns if span.end_ns is None else span.end_ns) > span.arrival_ns
-        else span.arrival_ns
-        for span in spans
-    ]
+def _completed_ns(batch: Batch) -> list[int]:
+    """Arrival to end of those that were answered in full."""
+    completed = Outcome.COMPLETED
+    return list(compress(batch.durations, [outcome is completed for outcome in batch.outcomes]))
 
 
 class _Tally:
@@ -310,23 +367,20 @@ class _Tally:
         self._counts: Counter[tuple[Outcome, int | None]] = Counter()
         self._examples: dict[tuple[Outcome, int | None], list[int]] = {}
 
-    def add(self, spans: list[Span]) -> None:
-        self.requests += len(spans)
-        for reply, count in Counter(map(_reply, spans)).items():
+    def add(self, batch: Batch) -> None:
+        self.requests += len(batch.spans)
+        for reply, times in batch.replies.items():
             examples = self._examples.setdefault(reply, [])
             if len(examples) < EXAMPLES:
-                alike = (span.id for span in spans if _reply(span) == reply)
+                alike = (span.id for span in batch.spans if (span.outcome, span.status) == reply)
                 examples += islice(alike, EXAMPLES - len(examples))
-            self._counts[reply] += count
+            self._counts[reply] += times
 
     def replies(self) -> tuple[Reply, ...]:
         return tuple(
             Reply(outcome, status, count, tuple(self._examples[outcome, status]))
             for (outcome, status), count in self._counts.items()
         )
-
-
-_reply = attrgetter("outcome", "status")
 
 
 class _Level:
@@ -349,10 +403,13 @@ class _Level:
         self._boot = -1
         self._open: list[tuple[int, int, int]] = []  # arrival, end, id
         self._open_ends: list[int] = []  # of those, ascending
-        self._fresh: list[tuple[int, int, int]] = []  # not yet swept
+        self._arrivals: list[int] = []  # not yet swept, and their ends and ids
+        self._ends: list[int] = []
+        self._numbers: list[int] = []
         self._seen_ns = 0  # the last arrival
-        self._begun_ns = self._reach_ns = 0  # of the present stretch with something in flight
+        self._reach_ns = 0  # the last end of all that was swept
         self._steps = _Steps()
+        self.evidence = LevelFold()
 
     @property
     def makespan_ns(self) -> int:
@@ -363,19 +420,19 @@ class _Level:
     def curve(self) -> Curve:
         return Curve(self._steps.step_ns, tuple(self._steps.levels))
 
-    def add(self, spans: list[Span], ends: list[int]) -> None:
-        arrivals = [span.arrival_ns for span in spans]
-        self.in_flight_ns += sum(ends) - sum(arrivals)
-        self._frame(spans, arrivals, ends)
-        if (boot := _boot(spans[0])) != self._boot:
+    def add(self, batch: Batch) -> None:
+        arrivals, ends = batch.arrivals, batch.ends
+        self.in_flight_ns += sum(batch.durations)
+        self._frame(batch.spans, arrivals, ends)
+        if (boot := _boot(batch.spans[0])) != self._boot:
             self.drain()
-            self._boot, self._seen_ns = boot, arrivals[0]
-            self._begun_ns = self._reach_ns = arrivals[0]
-        numbers = [span.id for span in spans]
-        present = zip(arrivals, ends, numbers, strict=True)
-        self._fresh += [span for span in present if span[1] > span[0]]
+            self._boot, self._seen_ns, self._reach_ns = boot, arrivals[0], arrivals[0]
+        # Those of no length are never in flight.
+        self._arrivals += compress(arrivals, batch.durations)
+        self._ends += compress(ends, batch.durations)
+        self._numbers += compress([span.id for span in batch.spans], batch.durations)
         # As many at once as are open, so that going through these stays cheap whatever the peak.
-        if len(self._fresh) > max(BATCH, len(self._open)):
+        if len(self._arrivals) > max(BATCH, len(self._open)):
             self._sweep()
 
     def drain(self) -> None:
@@ -383,9 +440,8 @@ class _Level:
         self._sweep()
         if ends := self._open_ends:
             self._steps.add([], [], ends, since=self._seen_ns, until=ends[-1])
+            self.evidence.over(ends)
         self._open, self._open_ends = [], []
-        self.active_ns += self._reach_ns - self._begun_ns
-        self._begun_ns = self._reach_ns
 
     def _frame(self, spans: list[Span], arrivals: list[int], ends: list[int]) -> None:
         first, last = min(arrivals), max(ends)
@@ -395,40 +451,60 @@ class _Level:
             self.last_ns, self.last_span = last, spans[ends.index(last)].id
 
     def _sweep(self) -> None:
-        lasting, self._fresh = self._fresh, []
-        if not lasting:
+        if not self._arrivals:
             return
-        present = self._open + lasting
+        arrivals, numbers = self._arrivals, self._numbers
         # The ends left open ascend already, so sorting is little more than merging.
-        ends = sorted(self._open_ends + [end for _, end, _ in lasting])
-        levels = self._levels(lasting, ends)
-        if (peak := max(levels)) > self.peak:
-            self.peak, self.peak_at_ns = peak, (at := lasting[levels.index(peak)][0])
-            there = (number for arrival, end, number in present if arrival <= at < end)
-            self.peak_spans = tuple(islice(there, EXAMPLES))
-        arrivals = [arrival for arrival, _, _ in lasting]
+        ends = sorted(self._open_ends + self._ends)
+        fresh = zip(arrivals, self._ends, numbers, strict=True)
+        self._arrivals, self._ends, self._numbers = [], [], []
+        levels = _levels(arrivals, ends)
+        self._count_active(arrivals, levels, ends)
         seen = max(arrivals[-1], self._seen_ns)
+        if max(levels) > self.peak:
+            present = [*self._open, *fresh]
+            self._rise(arrivals, levels, present)
+            self._open = [span for span in present if span[1] > seen]
+        else:
+            self._open = [span for span in self._open if span[1] > seen]
+            self._open += [span for span in fresh if span[1] > seen]
+        self.evidence.add(arrivals, levels, ends, numbers)
         self._steps.add(arrivals, levels, ends, since=self._seen_ns, until=seen)
         self._seen_ns = seen
-        self._open = [span for span in present if span[1] > seen]
-        self._open_ends = ends[bisect_right(ends, seen) :]
+        ended = bisect_right(ends, seen)
+        self.evidence.over(ends[:ended])
+        self._open_ends = ends[ended:]
 
-    def _levels(self, lasting: list[tuple[int, int, int]], ends: list[int]) -> list[int]:
-        """How many were in flight at each arrival, itself included; adds to the active time."""
-        levels = []
-        ended = 0
-        begun_ns, reach_ns = self._begun_ns, self._reach_ns
-        for arrived, (arrival, end, _) in enumerate(lasting, len(self._open) + 1):
-            while ends[ended] <= arrival:
-                ended += 1
-            levels.append(arrived - ended)
-            if arrival > reach_ns:
-                self.active_ns += reach_ns - begun_ns
-                begun_ns = arrival
-            if end > reach_ns:  # noqa: PLR1730 (a call of `max` is slower than the whole test)
-                reach_ns = end
-        self._begun_ns, self._reach_ns = begun_ns, reach_ns
-        return levels
+    def _rise(
+        self, arrivals: list[int], levels: list[int], present: list[tuple[int, int, int]]
+    ) -> None:
+        """Note a higher peak: when, and who was there."""
+        self.peak = max(levels)
+        self.peak_at_ns = at = arrivals[levels.index(self.peak)]
+        there = (number for arrival, end, number in present if arrival <= at < end)
+        self.peak_spans = tuple(islice(there, EXAMPLES))
+
+    def _count_active(self, arrivals: list[int], levels: list[int], ends: list[int]) -> None:
+        """Add the time up to the last end, less the pauses before those that found nobody there."""
+        carried = len(ends) - len(arrivals)
+        alone = [place for place, level in enumerate(levels) if level == 1]
+        for place in alone:
+            over = carried + place
+            self.active_ns -= arrivals[place] - (ends[over - 1] if over else self._reach_ns)
+        reach_ns = max(self._reach_ns, ends[-1])
+        self.active_ns += reach_ns - self._reach_ns
+        self._reach_ns = reach_ns
+
+
+def _levels(arrivals: list[int], ends: list[int]) -> list[int]:
+    """How many were in flight at each arrival, itself included, of those whose *ends* ascend."""
+    levels = []
+    over = 0
+    for arrived, arrival in enumerate(arrivals, len(ends) - len(arrivals) + 1):
+        while ends[over] <= arrival:
+            over += 1
+        levels.append(arrived - over)
+    return levels
 
 
 class _Steps:
@@ -554,6 +630,7 @@ class _Cancellations:
 
     def __init__(self) -> None:
         self._count = self._waited_ns = self._planned_ns = self._wasted_ns = 0
+        self._queued = self._replying = 0
         self._shown: list[Cancellation] = []
 
     def add(self, spans: list[Span], ends: list[int]) -> None:
@@ -566,14 +643,23 @@ class _Cancellations:
         self._count += 1
         self._waited_ns += waited
         self._planned_ns += planned or 0
-        if span.wait_begun_ns is not None:
+        if span.wait_begun_ns is None:
+            self._queued += 1
+        else:
             self._wasted_ns += max(end_ns - span.wait_begun_ns, 0)
+            self._replying += span.first_byte_ns is not None
         if len(self._shown) < EXAMPLES:
             self._shown.append(Cancellation(span.id, waited, planned))
 
     def summary(self) -> Cancellations:
         return Cancellations(
-            self._count, self._waited_ns, self._planned_ns, self._wasted_ns, tuple(self._shown)
+            self._count,
+            self._waited_ns,
+            self._planned_ns,
+            self._wasted_ns,
+            self._queued,
+            self._replying,
+            tuple(self._shown),
         )
 
 
@@ -655,7 +741,7 @@ def document(report: Report) -> dict[str, object]:
             "worst": _names(report.lateness.worst),
         },
         "retries": _retries_document(report.retries),
-        "cancellations": _cancellations_document(report.cancellations),
+        "cancellations": _cancellations_document(report),
         "faults": report.effects.faults,
         "rejections": report.effects.rejections,
         "queue": _held_document(report.effects.queue),
@@ -689,7 +775,26 @@ def _in_flight_document(report: Report) -> dict[str, object]:
 def _retries_document(retries: Retries) -> dict[str, object]:
     return {
         "count": retries.count,
+        "guessed": retries.guessed,
         "keys": retries.keys,
+        "policy": None if retries.policy is None else _policy_document(retries.policy),
+        "retry_after": {
+            "obeyed": retries.obeyed,
+            "early": retries.early_count,
+            "shown": [_early_document(one) for one in retries.early],
+        },
+        "duplicates": {
+            "keys": retries.duplicates.keys,
+            "shown": [
+                {
+                    "key": one.key,
+                    "span": span_name(one.span),
+                    "after": _seconds(one.after_ns),
+                    "overlap": _seconds(one.overlap_ns),
+                }
+                for one in retries.duplicates.shown
+            ],
+        },
         "shown": [
             {
                 "key": one.key,
@@ -702,6 +807,15 @@ def _retries_document(retries: Retries) -> dict[str, object]:
     }
 
 
+def _early_document(retry: Retry) -> dict[str, object]:
+    return {
+        "span": span_name(retry.span),
+        "asked": _seconds(retry.asked_ns),
+        "gap": _seconds(retry.gap_ns),
+        "early_by": _seconds(retry.early_ns),
+    }
+
+
 def _policy_document(policy: Policy) -> dict[str, object]:
     return {
         "name": policy.name.value,
@@ -711,15 +825,31 @@ def _policy_document(policy: Policy) -> dict[str, object]:
         "jitter": policy.jitter,
         "error": policy.error,
         "first_at_once": policy.first_at_once,
+        "spread": policy.spread,
     }
 
 
-def _cancellations_document(cancellations: Cancellations) -> dict[str, object]:
+def timeout(report: Report) -> Timeout | None:
+    """What is behind the hang-ups; None when there are fewer than three."""
+    return timeouts.infer(
+        report.evidence, completed=report.count(Outcome.COMPLETED), active_ns=report.active_ns
+    )
+
+
+def _cancellations_document(report: Report) -> dict[str, object]:
+    cancellations, found = report.cancellations, timeout(report)
     return {
         "count": cancellations.count,
         "waited": _seconds(cancellations.waited_ns),
         "planned": _seconds(cancellations.planned_ns),
         "wasted": _seconds(cancellations.wasted_ns),
+        "phases": {
+            "queue": cancellations.queued,
+            "delay": cancellations.delayed,
+            "reply": cancellations.replying,
+        },
+        "cause": None if found is None else found.cause.value,
+        "timeout": _seconds(found.low_ns) if found and found.is_timeout else None,
         "shown": [
             {
                 "span": span_name(one.span),

@@ -21,7 +21,7 @@ from app.exchange import Explain
 from app.grammar import quoted
 
 OPEN_PATHS = ("/aio", "/plan", "/websocket")  # with everything below them
-BELOW_OPEN_PATHS = tuple(f"{path}/" for path in OPEN_PATHS)
+OPEN_FOLDERS = (*(f"{path}/" for path in OPEN_PATHS), "/site/")  # /site itself is a control page
 PROBLEM_JSON = "application/problem+json; charset=utf-8"  # RFC 9457 section 3
 HTML = "text/html; charset=utf-8"
 CLIENT_CLOSED_REQUEST = 499  # nginx's, for the access log; nobody is left to read it
@@ -33,7 +33,7 @@ log = logging.getLogger("dawdle")
 
 def is_open(path: str) -> bool:
     """Whether the path is one that any page may call, and that says what its caller wanted."""
-    return path in OPEN_PATHS or path.startswith(BELOW_OPEN_PATHS)
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
 def prefers_html(accept: str) -> bool:

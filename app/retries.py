@@ -1,5 +1,9 @@
 """
-Retries: the attempts of each key, the gaps between them and the policy behind the gaps. Pure.
+Retries: the attempts of each request, the gaps between them and the policy behind the gaps. Pure.
+
+Attempts of one request have its key. Requests without a key are told apart by method and target,
+and only where nothing else explains it: the one before had failed and was over. That is a guess,
+and the report says for how many retries it was made.
 
 Lengths are whole nanoseconds.
 """
@@ -8,14 +12,17 @@ import enum
 import math
 import statistics
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from heapq import nlargest
 
-from app.spans import Span
+from app.spans import Outcome, Span
 
 MOST_KEYS = 100  # whose retries are shown, those with the most attempts
 MOST_GAPS = 100  # kept of a key; no policy needs more to be seen
+MOST_SAMPLED = 20_000  # retries that findings look at
+MOST_TARGETS = 100_000  # that have failed without a key and may come again
 
 MILLISECOND = 1_000_000
 AT_ONCE_NS = 22 * MILLISECOND  # a client that does not pause is back by then, turnaround included
@@ -23,6 +30,13 @@ GROWTH = 1.2  # a factor below this is a constant pause; the gentlest back-off i
 UNSTEADY = 0.02  # relative error from which pauses count as jittered
 UNSTEADY_NS = 30 * MILLISECOND  # and the deviation that timers and networks explain
 CAPPED = 0.97  # of the longest gap: from here on a pause stands at its cap
+FEWEST_KEYS = 3  # that were tried again, for the policy of a whole run
+
+# Statuses after which clients try again; 408 425 429 and 5xx as RFC 9110 and RFC 8470 mean them.
+PASSING = frozenset({408, 413, 425, 429, 500, 502, 503, 504})
+EARLY = 0.98  # of Retry-After, and 20 ms less: below that no rounding or clock explains the gap
+EARLY_NS = 20 * MILLISECOND
+OVERLAP_NS = 250 * MILLISECOND  # less, and the end before was only noticed late
 
 
 class PolicyName(enum.StrEnum):
@@ -41,7 +55,9 @@ class Policy:
 
     *error* is the root mean square of gap / fitted pause - 1. *jitter* is None where the gaps are
     too few to tell. *first_at_once*: the first retry came without a pause and is no part of the
-    fit, as urllib3 does it; k then counts from the second.
+    fit, as urllib3 does it; k then counts from the second. *spread* is that of the policy of many
+    keys: the standard deviation of their pauses before the same retry / the mean, in the median
+    (0.58 for full jitter, 0.19 for equal jitter, 0.12 for +-20 %).
     """
 
     name: PolicyName
@@ -51,6 +67,7 @@ class Policy:
     jitter: bool | None = None
     error: float | None = None
     first_at_once: bool = False
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +81,59 @@ class KeyRetries:
 
 
 @dataclass(frozen=True, slots=True)
-class Retries:
-    """Attempts beyond the first of their key."""
+class Retry:
+    """One attempt that followed a failed one."""
 
-    count: int
-    keys: int  # how many keys were tried more than once
-    shown: tuple[KeyRetries, ...]  # at most 100 keys, the most attempts first
-    spans: tuple[int, ...]
+    span: int
+    number: int  # 1 for the first retry
+    gap_ns: int  # from the end of the attempt before; negative where they overlapped
+    failed_ns: int  # when that was
+    asked_ns: int | None  # how long its Retry-After asked to wait
+    guessed: bool  # told by method and target
+
+    @property
+    def early_ns(self) -> int:
+        """How much earlier than asked it came; 0 when it did not."""
+        if self.asked_ns is None or self.gap_ns >= EARLY * self.asked_ns - EARLY_NS:
+            return 0
+        return self.asked_ns - self.gap_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Two attempts of one key, both in flight for longer than a late hang-up explains."""
+
+    key: str
+    span: int  # the later
+    after_ns: int  # from the arrival of one to that of the other
+    overlap_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Keys with two attempts in flight; *shown* has the first of each, 20 at most."""
+
+    keys: int = 0
+    lost_ns: int = 0  # the time both were in flight, of all
+    shown: tuple[Duplicate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """Attempts beyond the first of their request."""
+
+    count: int = 0
+    guessed: int = 0  # of these, told by method and target alone
+    keys: int = 0  # how many keys, or targets, were tried more than once
+    single: int = 0  # how many keys were tried once
+    shown: tuple[KeyRetries, ...] = ()  # at most 100 keys, the most attempts first
+    spans: tuple[int, ...] = ()
+    policy: Policy | None = None  # of all together; None with fewer than three keys
+    sample: tuple[Retry, ...] = ()  # the first 20,000 that followed a failure
+    obeyed: int = 0  # Retry-After was
+    early: tuple[Retry, ...] = ()  # it was not: the first of them
+    early_count: int = 0
+    duplicates: Duplicates = Duplicates()
 
 
 # --- the fold ------------------------------------------------------------------------------------
@@ -78,55 +141,138 @@ class Retries:
 
 @dataclass(slots=True)
 class _Attempts:
-    """What is remembered of one key."""
+    """What is remembered of one request."""
 
+    newest: Span
     end_ns: int
     count: int = 1
-    gaps_ns: "array[int] | None" = None  # until there is a retry: most keys never have one
+    gaps_ns: "array[int] | None" = None  # until there is a retry: most requests never have one
+    doubled: bool = False
 
 
 class RetryFold:
-    """
-    The attempts of each key; `summary` names the first *examples* spans.
-
-    Without keys nothing is said, for load tools repeat their URLs.
-    """
+    """The attempts of each request; `summary` names the first *examples* spans of everything."""
 
     def __init__(self, examples: int) -> None:
         self._examples = examples
         self._keys: dict[str, _Attempts] = {}
-        self._count = 0
+        self._targets: dict[tuple[str, str], _Attempts | None] = {}  # None: several at a time
+        self._retried_targets: list[tuple[str, _Attempts]] = []
+        self._count = self._guessed = self._obeyed = self._early_count = 0
         self._spans: list[int] = []
+        self._sample: list[Retry] = []
+        self._early: list[Retry] = []
+        self._doubled = self._lost_ns = 0
+        self._duplicates: list[Duplicate] = []
 
-    def add(self, spans: list[Span], ends: list[int]) -> None:
+    def add(self, spans: list[Span], ends: list[int], *, any_failed: bool) -> None:
         """Take the next spans of the run, with the end of each."""
-        keyed = [(i, span.key) for i, span in enumerate(spans) if span.key is not None]
-        for place, key in keyed:
-            if (attempts := self._keys.get(key)) is None:
-                self._keys[key] = _Attempts(ends[place])
-            else:
-                self._again(attempts, spans[place], ends[place])
+        keys = [span.key for span in spans]
+        if keys.count(None) == len(keys) and not (any_failed or self._targets):
+            return
+        for span, end, key in zip(spans, ends, keys, strict=True):
+            if key is not None:
+                self._keyed(span, end, key)
+            elif self._targets or _failed(span):
+                self._keyless(span, end)
 
-    def _again(self, attempts: _Attempts, span: Span, end_ns: int) -> None:
+    def _keyed(self, span: Span, end_ns: int, key: str) -> None:
+        if (attempts := self._keys.get(key)) is None:
+            self._keys[key] = _Attempts(span, end_ns)
+        else:
+            self._overlap(attempts, span, end_ns, key)
+            self._again(attempts, span, end_ns, guessed=False)
+
+    def _keyless(self, span: Span, end_ns: int) -> None:
+        """Follow what failed, as long as there is but one of that method and target at a time."""
+        target = span.method, span.target
+        attempts = self._targets.get(target)
+        if attempts is None:
+            if target not in self._targets and _failed(span) and len(self._targets) < MOST_TARGETS:
+                self._targets[target] = _Attempts(span, end_ns)
+        elif attempts.end_ns > span.arrival_ns:
+            self._targets[target] = None
+        else:
+            if attempts.count == 1:
+                self._retried_targets.append((" ".join(target), attempts))
+            self._again(attempts, span, end_ns, guessed=True)
+            if not _failed(span):
+                del self._targets[target]
+
+    def _again(self, attempts: _Attempts, span: Span, end_ns: int, *, guessed: bool) -> None:
+        gap_ns = span.arrival_ns - attempts.end_ns
         if attempts.gaps_ns is None:
             attempts.gaps_ns = array("q")
         if len(attempts.gaps_ns) < MOST_GAPS:
-            attempts.gaps_ns.append(span.arrival_ns - attempts.end_ns)
-        attempts.end_ns = end_ns
+            attempts.gaps_ns.append(gap_ns)
+        if _failed(before := attempts.newest):
+            asked_ns = before.retry_after_ns or None  # to wait no time is to be asked nothing
+            self._judge(Retry(span.id, attempts.count, gap_ns, attempts.end_ns, asked_ns, guessed))
+        attempts.newest, attempts.end_ns = span, end_ns
         attempts.count += 1
         self._count += 1
+        self._guessed += guessed
         if len(self._spans) < self._examples:
             self._spans.append(span.id)
+
+    def _judge(self, retry: Retry) -> None:
+        if len(self._sample) < MOST_SAMPLED:
+            self._sample.append(retry)
+        if retry.early_ns:
+            self._early_count += 1
+            if len(self._early) < self._examples:
+                self._early.append(retry)
+        elif retry.asked_ns:
+            self._obeyed += 1
+
+    def _overlap(self, attempts: _Attempts, span: Span, end_ns: int, key: str) -> None:
+        overlap_ns = min(attempts.end_ns, end_ns) - span.arrival_ns
+        # Of an attempt that is over at once, as a refused one, only the earlier was worked on.
+        if overlap_ns <= OVERLAP_NS:
+            return
+        self._lost_ns += overlap_ns
+        if not attempts.doubled:
+            attempts.doubled = True
+            self._doubled += 1
+            if len(self._duplicates) < self._examples:
+                after_ns = span.arrival_ns - attempts.newest.arrival_ns
+                self._duplicates.append(Duplicate(key, span.id, after_ns, overlap_ns))
 
     def summary(self) -> Retries:
         """What they say together."""
         retried = [(key, attempts) for key, attempts in self._keys.items() if attempts.count > 1]
+        single = len(self._keys) - len(retried)
+        retried += self._retried_targets
         most = nlargest(MOST_KEYS, retried, key=lambda item: item[1].count)
         shown = tuple(
             KeyRetries(key, attempts.count, gaps := tuple(attempts.gaps_ns or ()), fit(gaps))
             for key, attempts in most
         )
-        return Retries(self._count, len(retried), shown, tuple(self._spans))
+        return Retries(
+            count=self._count,
+            guessed=self._guessed,
+            keys=len(retried),
+            single=single,
+            shown=shown,
+            spans=tuple(self._spans),
+            policy=fit_all(self._sample) if len(retried) >= FEWEST_KEYS else None,
+            sample=tuple(self._sample),
+            obeyed=self._obeyed,
+            early=tuple(self._early),
+            early_count=self._early_count,
+            duplicates=Duplicates(self._doubled, self._lost_ns, tuple(self._duplicates)),
+        )
+
+
+def failed(outcome: Outcome, status: int | None) -> bool:
+    """Whether a client has reason to send it again: no reply, half a one, or a passing refusal."""
+    if outcome is Outcome.COMPLETED or outcome is Outcome.REJECTED:
+        return status in PASSING
+    return outcome is not Outcome.IN_FLIGHT
+
+
+def _failed(span: Span) -> bool:
+    return failed(span.outcome, span.status)
 
 
 # --- the policy ----------------------------------------------------------------------------------
@@ -149,6 +295,33 @@ def fit(gaps_ns: Sequence[int]) -> Policy:
     if len(pauses) < 2:
         return Policy(name=PolicyName.TOO_FEW, first_at_once=at_once)
     return _growing(pauses, at_once) or _constant(pauses, at_once)
+
+
+def fit_all(retries: Iterable[Retry]) -> Policy | None:
+    """
+    The policy behind the retries of many keys: growth from the means of each retry's pauses.
+
+    Pauses of which Retry-After decided are left out. Jitter shows as the spread of the pauses
+    before the same retry, which is a better witness than the error of a fit. None: too few.
+    """
+    pauses: defaultdict[int, list[int]] = defaultdict(list)
+    for retry in retries:
+        if retry.asked_ns is None:
+            pauses[retry.number].append(max(retry.gap_ns, 0))
+    groups = [pauses[k] for k in sorted(pauses) if len(pauses[k]) >= FEWEST_KEYS]
+    policy = fit([round(statistics.fmean(group)) for group in groups])
+    if policy.name is PolicyName.TOO_FEW or not groups:
+        return None
+    spreads = [_spread(group) for group in groups[policy.first_at_once :]]
+    spread = statistics.median(spreads)
+    steady = policy.name is PolicyName.NONE or spread < UNSTEADY
+    return replace(policy, jitter=not steady, spread=spread)
+
+
+def _spread(pauses_ns: list[int]) -> float:
+    """Standard deviation / mean; 0 where it is no more than timers and networks explain."""
+    deviation = statistics.pstdev(pauses_ns)
+    return 0.0 if deviation < UNSTEADY_NS / 2 else deviation / statistics.fmean(pauses_ns)
 
 
 def _growing(pauses_ns: list[int], at_once: bool) -> Policy | None:

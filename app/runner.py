@@ -1,11 +1,6 @@
-"""
-`dawdle run -- COMMAND`: a server, a fresh run, the command, its report and the verdict.
-
-And `dawdle report`, which is the last two of these for a server that runs already.
-"""
+"""`dawdle run -- COMMAND`: a server, a fresh run, the command, its report and the verdict."""
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -16,10 +11,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
-from app import grammar, timeline
-from app.checks import LENGTHS, parse
+from app import grammar, junit
+from app.checks import parse
+from app.console import show, verdict_text, width
 from app.errors import BadValue, Fatal, Problem
 from app.remote import Remote, remote
 from app.server import loop_factory, serving
@@ -31,7 +27,6 @@ TERMINATED = 128 + signal.SIGTERM
 
 SETTLING = "2s"  # for replies still on their way when the command has ended
 NOTHING_ASKED = {"requests": "0.."}  # which holds as soon as nothing is in flight
-DEFAULT_URL = "http://127.0.0.1:3000"
 
 # Not for a server that only this machine reaches, as long as one command runs, and whose logs
 # nobody sees: the command, and we ourselves, could not talk to it.
@@ -49,6 +44,7 @@ class Job:
     name: str
     url: str | None
     flags: Mapping[str, object]  # settings for the server that is started
+    junit: Path | None = None  # where checks and findings are written as JUnit XML
 
 
 def read_checks(texts: Sequence[str]) -> dict[str, str]:
@@ -69,100 +65,6 @@ def _read(option: str, read: Callable[[Any], Value], given: object) -> Value:
         return read(given)
     except (BadValue, Problem) as error:
         raise Fatal(f"{option}: {error}") from None
-
-
-def _print(text: str, stream: TextIO | None = None) -> None:
-    """Write to standard output, or *stream*; in ASCII when it can't take the text as it is."""
-    stream = stream or sys.stdout
-    try:
-        text.encode(stream.encoding or "ascii")
-    except UnicodeEncodeError:
-        text = timeline.in_ascii(text)
-    print(text, end="", file=stream, flush=True)
-
-
-# --- dawdle report -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Which run's report is wanted, of which server, and what to hold it against."""
-
-    run: str
-    url: str | None
-    checks: Mapping[str, str]
-    as_json: bool
-
-
-def report(question: Question, environ: Mapping[str, str]) -> int:
-    """
-    Print the report of a run, and the verdict when there are checks; the exit status.
-
-    Of JSON, standard output has nothing else: the verdict goes to standard error.
-
-    Raises:
-        Fatal: the server can't be reached, or there is no such run.
-    """
-    return asyncio.run(_report(question, environ))
-
-
-async def _report(question: Question, environ: Mapping[str, str]) -> int:
-    run, checks = question.run, question.checks
-    url = question.url or environ.get("DAWDLE_URL") or DEFAULT_URL
-    async with remote(url, environ.get("DAWDLE_TOKEN")) as server:
-        verdict = await server.check(run, checks) if checks else None  # it may wait for the rest
-        if question.as_json:
-            _print(json.dumps(await server.report(run), indent=2) + "\n")
-        else:
-            _print(await _text(server, run))
-    if verdict is None:
-        return 0
-    _print(_verdict(verdict), sys.stderr if question.as_json else sys.stdout)
-    return 0 if verdict["passed"] else FAILED
-
-
-async def _text(server: Remote, run: str) -> str:
-    return await server.report_text(run, timeline.fitting(shutil.get_terminal_size().columns))
-
-
-# --- the verdict ---------------------------------------------------------------------------------
-
-
-def _verdict(verdict: Mapping[str, Any]) -> str:
-    """A line a check, below a blank one."""
-    late = ["FAILED: the run was not complete in time"] if verdict["timed_out"] else []
-    lines = [_line(result, verdict["time_scale"]) for result in verdict["checks"]]
-    return "\n".join(["", *late, *lines, ""])
-
-
-def _line(result: Mapping[str, Any], time_scale: float) -> str:
-    bound = f"{result['name']}={result['bound']}"
-    if "scaled_bound" in result:
-        bound += f" ({result['scaled_bound']} at time scale {grammar.number_text(time_scale)})"
-    line = f"{'ok    ' if result['passed'] else 'FAILED'} {bound}: it is {_figure(result)}"
-    return f"{line} ({', '.join(result['spans'])})" if result["spans"] else line
-
-
-def _figure(result: Mapping[str, Any]) -> str:
-    """
-    The value as exact as its bounds may be.
-
-    A wait of 8 s is over a moment later, which is why it breaks `makespan=..8s`: rounded to the
-    three digits of a report, it would read as if it kept it.
-    """
-    value = result["value"]
-    if value is None:
-        return "nothing"
-    if result["name"] in LENGTHS:
-        return _length(round(value * grammar.NANOSECONDS["s"]))
-    return str(value) if isinstance(value, int) else grammar.number_text(round(value, 6))
-
-
-def _length(ns: int) -> str:
-    """A length to the microsecond."""
-    unit = "s" if ns >= grammar.NANOSECONDS["s"] else "ms"
-    exact = round(ns / grammar.MICROSECOND) * grammar.MICROSECOND
-    return f"{grammar.decimal_text(exact, grammar.NANOSECONDS[unit])} {unit}"
 
 
 # --- dawdle run ----------------------------------------------------------------------------------
@@ -187,12 +89,14 @@ def run(job: Job, environ: Mapping[str, str]) -> int:
         Fatal: an option is not valid, or the server can't be started or reached.
     """
     _check_names(job)
+    if job.junit is not None:
+        _write(job.junit, "")  # better no run than one whose results can't be written
     try:
         _find(job.command[0], environ.get("PATH"))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_run(job, environ))
     except _CannotStart as error:
-        _print(f"dawdle: {job.command[0]}: {error}\n", sys.stderr)
+        show(f"dawdle: {job.command[0]}: {error}\n", sys.stderr)
         return error.status
 
 
@@ -221,7 +125,7 @@ async def _run(job: Job, environ: Mapping[str, str]) -> int:
             name = await server.make_run(job.name)
             told = {**environ, **place, "DAWDLE_RUN": name}
             status = await _execute(job.command, told)
-            verdict = await _judge(server, name, job.checks)
+            verdict = await _judge(server, name, job)
             return status or verdict
 
 
@@ -251,14 +155,28 @@ async def _place(job: Job, environ: Mapping[str, str]) -> AsyncIterator[dict[str
             yield {"DAWDLE_URL": service.url} | ({"DAWDLE_ECHO_ADDRESS": echo} if echo else {})
 
 
-async def _judge(server: Remote, run: str, checks: Mapping[str, str]) -> int:
+async def _judge(server: Remote, run: str, job: Job) -> int:
     """Wait for what is still on its way, print the report and the verdict; 0 when all holds."""
-    verdict = await server.check(run, {"wait": SETTLING, **(checks or NOTHING_ASKED)})
-    _print(await _text(server, run))
-    if not checks:
+    verdict = await server.check(run, {"wait": SETTLING, **(job.checks or NOTHING_ASKED)})
+    if not job.checks:
+        verdict |= {"checks": [], "timed_out": False}
+    show(await server.report_text(run, width()))
+    if job.junit is not None:
+        _write(job.junit, junit.document(await server.report(run), verdict))
+    if not job.checks:
         return 0
-    _print(_verdict(verdict))
+    show(verdict_text(verdict))
     return 0 if verdict["passed"] else FAILED
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Fatal(
+            f"--junit: {path} can't be written ({error.strerror or error}); name a file in a "
+            "folder that exists"
+        ) from None
 
 
 # --- the command ---------------------------------------------------------------------------------

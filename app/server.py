@@ -8,7 +8,7 @@ import math
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from random import Random
@@ -37,6 +37,10 @@ from app.runs import Run, Runs, dismiss_all
 from app.settings import Settings
 from app.spans import Span
 from app.store import StoredRun, open_store
+from app.titles.body import Limits as PageLimits
+from app.titles.fetch import Fetcher
+from app.titles.guard import Guard
+from app.titles.jobs import open_jobs
 from app.tls import tls_context
 from app.web import LARGEST_BODY, ROUTES
 
@@ -77,7 +81,7 @@ def create_app(
     app[keys.RANDOM] = random or Random()
     app[keys.CONNECTIONS] = Connections()
     app[keys.MANNER] = _manner(settings)
-    app.cleanup_ctx.extend([_storing, _recording])
+    app.cleanup_ctx.extend([_storing, _recording, _titling, _measuring])
     app.on_response_prepare.append(harden)
     app.on_shutdown.append(_wake_viewers)
     app.on_shutdown.append(_end_echoes)
@@ -156,7 +160,7 @@ async def _recording(app: web.Application) -> AsyncIterator[None]:
     app[keys.RECORDER] = recorder = Recorder(
         clock, runs, boot=store.boot, on_change=feed.publish, on_end=journal.add
     )
-    app[keys.DESK] = desk = Desk(
+    app[keys.DESK] = Desk(
         clock=clock,
         runs=runs,
         recorder=recorder,
@@ -177,20 +181,48 @@ async def _recording(app: web.Application) -> AsyncIterator[None]:
         most=settings.max_echo_connections,
         idle_ns=settings.echo_idle,
     )
-    app[keys.METRICS] = Metrics(
-        desk=desk,
-        recorder=recorder,
-        journal=journal,
-        feed=feed,
-        runs=runs,
-        connections=app[keys.CONNECTIONS],
-        echoes=echoes,
-    )
     await journal.start()
     sweep = asyncio.create_task(echoes.sweep())
     yield
     sweep.cancel()
     await journal.close()
+
+
+async def _titling(app: web.Application) -> AsyncIterator[None]:
+    """Title jobs and the session they fetch with; whose jobs go on once it listens."""
+    settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
+    app[keys.GUARD] = guard = Guard(settings.allow_networks)
+    limits = PageLimits(page_bytes=settings.max_page_bytes)
+    async with (
+        Fetcher(clock, guard=guard, limits=limits) as fetcher,
+        open_jobs(
+            settings.data,
+            fetcher.fetch,
+            clock=clock,
+            random=app[keys.RANDOM],
+            resume=False,
+            max_urls=settings.max_urls,
+            max_jobs=settings.max_jobs,
+            kept_urls=settings.kept_urls,
+        ) as jobs,
+    ):
+        app[keys.JOBS] = jobs
+        yield
+
+
+async def _measuring(app: web.Application) -> AsyncIterator[None]:
+    """The figures of all the others."""
+    app[keys.METRICS] = Metrics(
+        desk=app[keys.DESK],
+        recorder=app[keys.RECORDER],
+        journal=app[keys.JOURNAL],
+        feed=app[keys.FEED],
+        runs=app[keys.RUNS],
+        connections=app[keys.CONNECTIONS],
+        echoes=app[keys.ECHOES],
+        jobs=app[keys.JOBS],
+    )
+    yield
 
 
 def _restored(settings: Settings) -> Callable[[StoredRun], Run]:
@@ -222,6 +254,7 @@ def _files_left(others: int) -> float:
 async def _wake_viewers(app: web.Application) -> None:
     """Else every open event stream holds up the exit."""
     app[keys.FEED].close()
+    app[keys.JOBS].stop()
 
 
 async def _end_echoes(app: web.Application) -> None:
@@ -260,7 +293,7 @@ class Service:
             self.echo.close()
         desk.stop(on_idle=rest)
         echoes.stop(on_empty=rest)
-        self.app[keys.FEED].close()
+        await _wake_viewers(self.app)
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), grace_ns / SECOND_NS)
         desk.over = True
@@ -318,10 +351,12 @@ async def _listening(
     listener = await _listen(protocols, settings.host, settings.port, context)
     scheme = "http" if context is None else "https"
     url = f"{scheme}://{_address(settings.host, listener)}"
+    app[keys.GUARD].open_site(_places(listener))
     try:
         echo = await _listen_for_echoes(app) if settings.echo else None
         try:
             address = None if echo is None else _address(settings.host, echo)
+            await app[keys.JOBS].resume_all()
             yield Service(app, listener, hall, url, echo, address)
         finally:
             if echo is not None:
@@ -370,6 +405,13 @@ async def _listen(
     for each in listener.sockets:  # connections inherit it: dead peers are noticed some day
         each.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return listener
+
+
+def _places(listener: asyncio.Server) -> Iterator[tuple[str, int]]:
+    """Addresses and ports at which this machine finds the service itself."""
+    for each in listener.sockets:
+        address, port = each.getsockname()[:2]
+        yield CALLED.get(address, address), port
 
 
 def _deaf(host: str, port: int, error: OSError) -> str:

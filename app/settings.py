@@ -33,6 +33,7 @@ from app.grammar import (
     run_name,
     size,
 )
+from app.titles.guard import Opening, opening
 
 PREFIX = "DAWDLE_"
 FILE = "dawdle.toml"
@@ -81,6 +82,8 @@ def _written(value: object) -> str:
             return number_text(value)
         case Path():
             return _path_text(value)
+        case Opening():
+            return _opening_text(value)
         case tuple():
             return ",".join(map(_written, value))
     what = "a list" if isinstance(value, list) else "a table or date"
@@ -90,6 +93,14 @@ def _written(value: object) -> str:
 def _path_text(path: Path) -> str:
     text = path.as_posix()
     return text if path.is_absolute() or text.startswith("..") else f"./{text}"
+
+
+def _opening_text(opened: Opening) -> str:
+    network, port = opened
+    if port is None:
+        return str(network)
+    address = network.network_address
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
 def _size_text(count: int) -> str:
@@ -183,6 +194,10 @@ def _host_names(text: str) -> tuple[str, ...]:
     return tuple(_host_name(item.strip()) for item in text.split(",")) if text.strip() else ()
 
 
+def _openings(text: str) -> tuple[Opening, ...]:
+    return tuple(opening(item.strip()) for item in text.split(",")) if text.strip() else ()
+
+
 def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
@@ -227,6 +242,8 @@ Duration = Annotated[int, Kind("DURATION", _read_duration, duration_text)]
 Size = Annotated[int, Kind("SIZE", size, _size_text)]
 ReplySize = Annotated[int, Kind("SIZE", _between(size, 64), _size_text)]
 Scale = Annotated[float, Kind("NUMBER", _between(decimal, 0, 10))]
+Openings = Annotated[tuple[Opening, ...], Kind("NETWORKS", _openings, several=True)]
+PageSize = Annotated[int, Kind("SIZE", _between(size, 1_024, None, _size_text), _size_text)]
 HostNames = Annotated[tuple[str, ...], Kind("NAMES", _host_names, several=True)]
 OptionalSecret = Annotated[SecretStr | None, Kind("TOKEN", _token, lambda _: "(set)")]
 Switch = Annotated[bool, Kind("", _switch)]
@@ -309,7 +326,7 @@ class Settings(BaseSettings):
     )
 
     data: Folder = Field(
-        default=Path("data"), description="The folder in which runs and their spans are kept."
+        default=Path("data"), description="The folder in which runs, spans and titles are kept."
     )
     default_run: OptionalRun = Field(
         default=None,
@@ -322,6 +339,11 @@ class Settings(BaseSettings):
     journal: Annotated[int, _whole(1_000)] = Field(
         default=1_000_000,
         description="Spans kept, 1000 or more; past it the oldest finished run leaves first.",
+    )
+
+    kept_urls: Annotated[int, _whole(1)] = Field(
+        default=1_000_000,
+        description="URLs whose titles are kept; past it the oldest finished job leaves first.",
     )
 
     max_waiting: Annotated[int, _whole(1)] = Field(
@@ -356,6 +378,22 @@ class Settings(BaseSettings):
     shutdown_grace: Duration = Field(
         default=duration("35s"),
         description="How long a stopping service goes on answering those who wait.",
+    )
+
+    max_page_bytes: PageSize = Field(
+        default=size("2m"),
+        description="How much of a page is read for its title, unpacked, 1k or more.",
+    )
+    max_urls: Annotated[int, _whole(1)] = Field(
+        default=100_000, description="URLs that a title job may have."
+    )
+    max_jobs: Annotated[int, _whole(1, 100)] = Field(
+        default=4, description="Title jobs that run at once, 1 to 100; up to 100 more wait."
+    )
+    allow_networks: Openings = Field(
+        default=(),
+        description="What titles may be fetched from besides public addresses: networks such as "
+        "10.0.0.0/8, or exact places such as 127.0.0.1:8080, separated by commas (in TOML a list).",
     )
 
     allowed_hosts: HostNames = Field(
@@ -432,7 +470,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "echo_rate",
         "echo_fault",
     ),
-    "What it remembers": ("data", "default_run", "idle_gap", "journal"),
+    "What it remembers": ("data", "default_run", "idle_gap", "journal", "kept_urls"),
     "Limits": (
         "max_waiting",
         "max_delay",
@@ -445,6 +483,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "websocket_message",
         "shutdown_grace",
     ),
+    "Titles": ("max_page_bytes", "max_urls", "max_jobs", "allow_networks"),
     "Who may use it": ("allowed_hosts", "token"),
     "Logs": ("access_log", "log_format", "log_level"),
 }

@@ -69,7 +69,7 @@ class Span:
     bytes_in: int = 0  # of the request's body, or of what is to be echoed
     bytes_out: int = 0  # of the reply's body, or of what was echoed
     messages: int | None = None  # that came, where what comes has frames
-    retry_after_s: int | None = None  # as the reply told
+    retry_after_ns: int | None = None  # how long the reply's Retry-After asked to wait
 
     @property
     def name(self) -> str:

@@ -1,37 +1,29 @@
 """
-All SQL: runs and their ended spans in one SQLite file; dataclasses in and out.
+The SQL of runs and their ended spans; dataclasses in and out.
 
 Spans lie in pages, one row for what was saved of a run at once: a row for each span would cost
 three times as much to write, and more to read.
 
-One connection writes and another reads (WAL), so a report never blocks the writer. No read
-outlasts one batch, so a slow reader never holds back a checkpoint.
+No read outlasts one batch, so a report never holds back a checkpoint.
 """
 
-import asyncio
 import json
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import chain, repeat
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import aiosqlite
-
-from app.errors import Fatal
+from app.database import Database, StoreError, one_number, open_database, unusable
 from app.spans import FIELDS, Kind, Outcome, Span
-
-StoreError = sqlite3.Error  # what every method here may raise when the disk fails
 
 READ_BATCH = 2_000  # spans a list, and a read, give or take a page
 CHUNK = 5_000  # spans removed in one transaction, or one page more; some 5 ms
-BUSY_TIMEOUT_S = 5.0
 
 # Pages are filled in order of end and read in order of arrival. A page keeps to one block of ids,
 # so a reader who puts them in order holds a block at most, however long single requests took.
@@ -114,7 +106,6 @@ NEXT_PLACE = f"SELECT max(first_id), total(count) {NEXT}"
 RUN_ID = "SELECT id FROM runs WHERE name = ?"
 
 T = TypeVar("T")
-Parameters = Sequence[object] | Mapping[str, object]
 
 _COLUMNS = tuple(name for name in FIELDS if name != "run")
 _DEFAULTS = {field.name: field.default for field in fields(Span)}
@@ -167,24 +158,14 @@ class Store:
     Every method raises `StoreError` when the disk fails, and then has changed nothing.
     """
 
-    def __init__(
-        self,
-        writer: aiosqlite.Connection,
-        reader: aiosqlite.Connection,
-        resources: AsyncExitStack,
-        *,
-        boot: int,
-    ) -> None:
+    def __init__(self, database: Database, *, boot: int) -> None:
         self.boot = boot  # how often this data folder was opened, this time included
-        self._writer = writer
-        self._reader = reader
-        self._resources = resources
-        self._writing = asyncio.Lock()
+        self._database = database
+        self._writer = database.writer
 
     async def close(self) -> None:
         """Close the database and let another process have the data folder."""
-        async with self._writing:
-            await self._resources.aclose()
+        await self._database.close()
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -197,7 +178,7 @@ class Store:
         """
         pages = _pages(spans)
         new = 0
-        async with self._transaction():
+        async with self._database.transaction():
             await self._writer.executemany(ADD_RUN, _runs(pages, losses))
             for page in pages:
                 row = (page.first_id, page.count, page.spans, page.run)
@@ -206,7 +187,7 @@ class Store:
 
     async def add_run(self, name: str, created_ns: int) -> None:
         """Make a run without spans; one that exists stays as it is."""
-        async with self._transaction():
+        async with self._database.transaction():
             await self._writer.execute(ADD_RUN, (name, created_ns, None, 0))
 
     async def delete_run(self, name: str) -> int:
@@ -215,8 +196,8 @@ class Store:
 
         `sweep` gives the space back afterwards, in steps.
         """
-        async with self._transaction():
-            requests = await _number(
+        async with self._database.transaction():
+            requests = await one_number(
                 self._writer, "SELECT requests FROM runs WHERE name = ?", (name,)
             )
             await self._writer.execute("UPDATE runs SET name = NULL WHERE name = ?", (name,))
@@ -224,12 +205,12 @@ class Store:
 
     async def sweep(self) -> bool:
         """Remove one chunk of what deleted runs left behind; whether there may be more."""
-        async with self._transaction():
-            number = await _number(self._writer, "SELECT id FROM runs WHERE name IS NULL LIMIT 1")
-            if number is None:
+        async with self._database.transaction():
+            left = await one_number(self._writer, "SELECT id FROM runs WHERE name IS NULL LIMIT 1")
+            if left is None:
                 return False
-            if await self._remove_oldest(number, CHUNK) < CHUNK:
-                await self._writer.execute("DELETE FROM runs WHERE id = ?", (number,))
+            if await self._remove_oldest(left, CHUNK) < CHUNK:
+                await self._writer.execute("DELETE FROM runs WHERE id = ?", (left,))
         return True
 
     async def trim(self, run: str, count: int) -> int:
@@ -244,8 +225,8 @@ class Store:
         return removed
 
     async def _trim(self, run: str, count: int) -> int:
-        async with self._transaction():
-            number = await _number(self._writer, RUN_ID, (run,))
+        async with self._database.transaction():
+            number = await one_number(self._writer, RUN_ID, (run,))
             if number is None:
                 return 0
             removed = await self._remove_oldest(number, count)
@@ -263,28 +244,11 @@ class Store:
         )
         return int(removed)
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[None]:
-        """
-        All or nothing. IMMEDIATE: a deferred transaction that reads first fails when it writes.
-
-        The roll-back is shielded, for it has to reach the connection even when the caller is
-        cancelled; the connection does one thing after the other, so nothing overtakes it.
-        """
-        async with self._writing:
-            try:
-                await self._writer.execute("BEGIN IMMEDIATE")
-                yield
-                await self._writer.commit()
-            except BaseException:
-                await asyncio.shield(self._writer.rollback())
-                raise
-
     # --- reading ---------------------------------------------------------------------------------
 
     async def runs(self) -> list[StoredRun]:
         """Every run, in the order they were made."""
-        return await self._read(RUNS, (), lambda _cursor, row: StoredRun(*row))
+        return await self._database.read(RUNS, (), lambda _cursor, row: StoredRun(*row))
 
     async def spans(
         self, run: str, *, after_id: int = 0, batch: int = READ_BATCH
@@ -296,10 +260,10 @@ class Store:
         nothing and one that leaves need not say so. Spans removed meanwhile may be left out, and
         so may those that are saved meanwhile.
         """
-        number = await _number(self._reader, RUN_ID, (run,))
+        number = await one_number(self._database.reader, RUN_ID, (run,))
         which = {"run": number, "after": _before_block(after_id), "spans": batch}
         waiting: list[Span] = []  # in order; a page that is still to be read may come in between
-        while pages := await self._read(NEXT_PAGES, which, partial(_spans, run)):
+        while pages := await self._database.read(NEXT_PAGES, which, partial(_spans, run)):
             waiting.extend(chain.from_iterable(pages))
             waiting.sort(key=_by_id)
             which["after"] = newest = pages[-1][0].id
@@ -309,23 +273,6 @@ class Store:
             del waiting[:ready]
         for part in _parts(waiting, after_id, batch):
             yield part
-
-    async def _read(
-        self, sql: str, parameters: Parameters, make: Callable[[sqlite3.Cursor, Any], T]
-    ) -> list[T]:
-        """The rows, each made into a value in the reader's own thread."""
-        async with self._reader.cursor() as cursor:
-            cursor.row_factory = make  # type: ignore[assignment]  # declared too narrowly
-            await cursor.execute(sql, parameters)
-            return cast("list[T]", await cursor.fetchall())
-
-
-async def _number(
-    connection: aiosqlite.Connection, sql: str, parameters: Parameters = ()
-) -> int | None:
-    """The one number that *sql* selects; None when there is no row."""
-    rows = await connection.execute_fetchall(sql, parameters)
-    return next((int(number) for (number,) in rows), None)
 
 
 def _pages(spans: Iterable[Span]) -> list[Page]:
@@ -397,77 +344,18 @@ async def open_store(path: Path) -> Store:
     Open the database at *path*, making it and its folder as needed, for this process alone.
 
     Raises:
-        Fatal: the folder can't be written, another process has it, the file is no database of
-            ours, or a newer Dawdle made it.
+        Fatal: see `open_database`.
     """
-    async with AsyncExitStack() as resources:
-        resources.callback(_claim(path).close)
-        try:
-            writer = await resources.enter_async_context(_connect(path))
-            await _prepare(writer, path)
-            reader = await resources.enter_async_context(_connect(path))
-            await reader.execute("PRAGMA query_only = ON")
-            boot = await _count_boot(writer)
-        except StoreError as error:
-            raise Fatal(
-                f"{path} can't be used as the database ({error}); move it away or choose another "
-                "data folder"
-            ) from error
-        return Store(writer, reader, resources.pop_all(), boot=boot)
-
-
-def _connect(path: Path) -> aiosqlite.Connection:
-    return aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
-
-
-def _claim(path: Path) -> sqlite3.Connection:
-    """
-    The data folder, for as long as the connection is open and the process lives.
-
-    An exclusive transaction on an empty database beside the real one: SQLite knows how to lock a
-    file on every system, and the system releases it whatever becomes of the process.
-    """
-    claim: sqlite3.Connection | None = None
+    # Our pages are large: half the time to fetch them.
+    database = await open_database(path, MIGRATIONS, page_size=16_384)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        claim = sqlite3.connect(path.with_suffix(".lock"), isolation_level=None, timeout=0)
-        claim.execute("BEGIN EXCLUSIVE")
-    except (OSError, StoreError) as error:
-        if claim is not None:
-            claim.close()
-        raise Fatal(_refusal(path.parent, error)) from error
-    return claim
+        return Store(database, boot=await _count_boot(database))
+    except StoreError as error:
+        await database.close()
+        raise unusable(path, error) from error
 
 
-def _refusal(folder: Path, error: Exception) -> str:
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-        return (
-            f"the data folder {folder} is in use by another Dawdle; stop that one or choose "
-            "another folder"
-        )
-    return (
-        f"the data folder {folder} can't be written ({error}); make it writable or choose "
-        "another folder"
-    )
-
-
-async def _prepare(writer: aiosqlite.Connection, path: Path) -> None:
-    """Set the connection up and bring the schema up to date, all of it or nothing."""
-    await writer.execute("PRAGMA page_size = 16384")  # our pages are large: half the time to fetch
-    await writer.execute("PRAGMA journal_mode = WAL")
-    await writer.execute("PRAGMA synchronous = NORMAL")  # WAL: a power cut never damages the file
-    version = await _number(writer, "PRAGMA user_version") or 0
-    if version > len(MIGRATIONS):
-        raise Fatal(
-            f"{path} was made by a newer Dawdle (schema {version}, this one knows "
-            f"{len(MIGRATIONS)}); update Dawdle or choose another data folder"
-        )
-    for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
-        await writer.executescript(
-            f"BEGIN IMMEDIATE; {migration}; PRAGMA user_version = {number}; COMMIT;"
-        )
-
-
-async def _count_boot(writer: aiosqlite.Connection) -> int:
-    await writer.execute("UPDATE boots SET number = number + 1")
-    return await _number(writer, "SELECT number FROM boots") or 0
+async def _count_boot(database: Database) -> int:
+    async with database.transaction():
+        await database.writer.execute("UPDATE boots SET number = number + 1")
+        return await one_number(database.writer, "SELECT number FROM boots") or 0

@@ -1,26 +1,39 @@
 """
 A report and its spans as plain text, for CI logs: figures, then a bar a line. Pure.
 
-No colour: an outcome shows by its word and by the mark at the end of its bar. No line is longer
-than asked for, and nothing a client sent is printed raw.
+An outcome shows by its word and by the mark at the end of its bar; colour is put on afterwards, for
+terminals. No line is longer than asked for, and nothing a client sent is printed raw.
 """
 
 import itertools
+import re
 import textwrap
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.effects import Effects, Held
+from app.findings import Finding, Severity
 from app.grammar import decimal_text
 from app.report import Curve, Report
+from app.report import timeout as inferred
 from app.retries import KeyRetries, Policy, PolicyName
 from app.spans import Outcome, Span
+from app.words import (
+    JOINED,
+    MICROSECOND,
+    MILLISECOND,
+    MINUTE,
+    SECOND,
+    TIMES,
+    digits,
+    length,
+    plural,
+    printable,
+)
 
 NARROWEST, WIDEST = 40, 400
 MOST_ROWS = 60
 
-TIMES = "\N{MULTIPLICATION SIGN}"
 QUEUED, WAITING, REPLYING, UNREACHED = "┄", "░", "█", "·"
 MARKS = {
     Outcome.COMPLETED: REPLYING,
@@ -40,29 +53,79 @@ WORDS = {
     Outcome.SHUTDOWN: "cut by shutdown",
     Outcome.IN_FLIGHT: "in flight",
 }
-JOINED = "\xa0"  # a space at which no line is broken; an ordinary one once all lines are
 LEVELS = "▁▂▃▄▅▆▇█"
+SEVERITIES = {Severity.WARN: "WARNING", Severity.NOTE: "note"}
+DIM, RED, GREEN, YELLOW, MAGENTA, BOLD_RED = "2", "31", "32", "33", "35", "1;31"
+COLOURS = {
+    QUEUED: DIM,
+    WAITING: DIM,
+    UNREACHED: DIM,
+    REPLYING: GREEN,
+    TIMES: RED,
+    "◆": YELLOW,
+    "■": RED,
+    "WARNING": BOLD_RED,
+    "FAILED": BOLD_RED,
+    "note": YELLOW,
+}
+_DRESSED = re.compile(
+    rf"(?m)^(?:WARNING|note|FAILED)\b|([{QUEUED}{WAITING}{UNREACHED}{REPLYING}{TIMES}◆■])\1*"
+)
 # For terminals that know no more, such as a Windows console with a code page of its own.
 ASCII = str.maketrans(f"┄░█·◆■▁▂▃▄▅▆▇─µ{TIMES}", "~-#.*E.:-=+*%_ux")
 
-MICROSECOND, MILLISECOND, SECOND, MINUTE = 10**3, 10**6, 10**9, 60 * 10**9
 TICK_GAP = 8  # columns between ticks, at least
 NAMES_FROM = 100  # columns from which there is room for keys and targets
 LONGEST_NAME = 32
 
 
-def text(report: Report, spans: Sequence[Span], *, width: int = 80, most: int = MOST_ROWS) -> str:
+def text(
+    report: Report,
+    spans: Sequence[Span],
+    found: Sequence[Finding] = (),
+    *,
+    width: int = 80,
+    most: int = MOST_ROWS,
+) -> str:
     """
-    The report, then the first *most* of *spans* as bars on the time axis of the whole run.
+    The report, what was *found* in it, then the first *most* of *spans* as bars on one time axis.
 
     *spans* are in order of arrival; they may be fewer than the report counted, which the text
     then says. *width* is kept within bounds, see `fitting`; no line is longer.
     """
     width = fitting(width)
     lines = list(_headline(report, spans[:most], width))
+    for finding in found:
+        lines += ["", *_finding(finding, width)]
     if report.requests:
-        lines += ["", *_bars(report, spans[:most], width)]
+        lines += ["", *_bars(report, spans[:most], width, report.makespan_ns)]
+    return lines_text(lines)
+
+
+def picture(
+    report: Report, spans: Sequence[Span], *, width: int, length_ns: int, most: int = MOST_ROWS
+) -> list[str]:
+    """The lines of the bars alone, on an axis of *length_ns* from the first arrival."""
+    return list(_bars(report, spans[:most], width, length_ns)) if report.requests else []
+
+
+def lines_text(lines: Iterable[str]) -> str:
+    """The lines as one text, no-break spaces made plain."""
     return "".join(f"{line.rstrip()}\n" for line in lines).replace(JOINED, " ")
+
+
+def _finding(finding: Finding, width: int) -> Iterator[str]:
+    head = f"{SEVERITIES[finding.severity]} {finding.code}: "
+    yield from textwrap.wrap(
+        head + finding.sentence, width, subsequent_indent="  ", break_on_hyphens=False
+    )
+    yield from textwrap.wrap(
+        finding.remedy,
+        width,
+        initial_indent="  -> ",
+        subsequent_indent="     ",
+        break_on_hyphens=False,
+    )
 
 
 def fitting(width: int) -> int:
@@ -73,6 +136,20 @@ def fitting(width: int) -> int:
 def in_ascii(page: str) -> str:
     """The same text, sign for sign, for consoles that know ASCII alone."""
     return page.translate(ASCII).encode("ascii", "replace").decode()
+
+
+def in_colour(page: str) -> str:
+    """
+    The same text in colours (ECMA-48 SGR), for terminals.
+
+    Only marks of bars and the words of findings and verdicts are dressed, so that the text stays
+    what it was, whatever a client called its requests.
+    """
+    return _DRESSED.sub(lambda found: _dressed(found[0]), page)
+
+
+def _dressed(sign: str) -> str:
+    return f"\x1b[{COLOURS[sign if sign in COLOURS else sign[0]]}m{sign}\x1b[0m"
 
 
 # --- figures -------------------------------------------------------------------------------------
@@ -145,10 +222,17 @@ def _makespan(report: Report) -> str:
 
 
 def _cancelled(report: Report) -> str:
-    cancelled = report.cancellations
+    cancelled, timeout = report.cancellations, inferred(report)
+    phases = {
+        "in the queue": cancelled.queued,
+        "during the delay": cancelled.delayed,
+        "during the reply": cancelled.replying,
+    }
+    when = ", ".join(f"{count:,} {phase}" for phase, count in phases.items() if count)
+    cause = f"; {timeout.cause} at {length(timeout.low_ns)}" if timeout and timeout.low_ns else ""
     return (
-        f"{cancelled.count:,} after {length(cancelled.waited_ns)} of waiting where "
-        f"{length(cancelled.planned_ns)} were planned; wasted {length(cancelled.wasted_ns)}"
+        f"{when}, after {length(cancelled.waited_ns)} of waiting where "
+        f"{length(cancelled.planned_ns)} were planned; wasted {length(cancelled.wasted_ns)}{cause}"
     )
 
 
@@ -173,9 +257,20 @@ def _held(held: Held) -> str:
 def _retries(report: Report) -> str:
     retries = report.retries
     shown = "; ".join(_key(one) for one in retries.shown[:3])
-    return f"{retries.count:,} for {plural(retries.keys, 'key')}: {shown}" + (
-        "; ..." if retries.keys > 3 else ""
+    more = "; ..." if retries.keys > 3 else ""
+    told = f" ({retries.guessed:,} told by method and target alone)" if retries.guessed else ""
+    return f"{retries.count:,} for {plural(retries.keys, 'key')}{told}: {shown}{more}" + "".join(
+        f"; {part}" for part in _all_retries(report)
     )
+
+
+def _all_retries(report: Report) -> Iterator[str]:
+    """What the retries of all keys have in common."""
+    retries = report.retries
+    if retries.policy is not None:
+        yield f"all together {pauses(retries.policy)}"
+    if asked := retries.obeyed + retries.early_count:
+        yield f"Retry-After obeyed {retries.obeyed:,} of {plural(asked, 'time')}"
 
 
 def _key(one: KeyRetries) -> str:
@@ -195,32 +290,13 @@ def pauses(policy: Policy) -> str:
             pause = f"a pause of {length(policy.first_ns or 0)}"
         case _:  # exponential
             first, factor = length(policy.first_ns or 0), policy.factor or 1
-            pause = f"pauses from {first}, each {_digits(factor)}{TIMES} the last"
+            pause = f"pauses from {first}, each {digits(factor)}{TIMES} the last"
     cap = "" if policy.cap_ns is None else f", up to {length(policy.cap_ns)}"
     return pause + cap + {None: "", True: ", with jitter", False: ", no jitter"}[policy.jitter]
 
 
-def length(ns: int) -> str:
-    """A length as people say it: three digits that matter, and `m:ss` from two minutes on."""
-    if ns >= 2 * MINUTE:
-        return f"{ns // MINUTE}:{ns % MINUTE // SECOND:02d}{JOINED}min"
-    for unit, name in ((SECOND, "s"), (MILLISECOND, "ms")):
-        if round(ns / unit, 3 if name == "s" else 0) >= 1:
-            return f"{_digits(ns / unit)}{JOINED}{name}"
-    return f"{_digits(ns / MICROSECOND)}{JOINED}µs" if ns else f"0{JOINED}s"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:,.2f}"
-
-
-def plural(count: int, noun: str) -> str:
-    """So many of them: 1 request, 2,000 requests."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 # --- bars ----------------------------------------------------------------------------------------
@@ -254,13 +330,13 @@ def _steps() -> Iterator[int]:
     yield from (digit * 10**n * MINUTE for n in itertools.count() for digit in (1, 2, 5))
 
 
-def _bars(report: Report, spans: Sequence[Span], width: int) -> Iterator[str]:
+def _bars(report: Report, spans: Sequence[Span], width: int, length_ns: int) -> Iterator[str]:
     """A bar a span, how many more there are, the level over time, the axis and the key to marks."""
     rows = _labels(spans)
     widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
     left = max(sum(widths) + 2 * len(widths), len("in flight") + 2)
     right = LONGEST_NAME + 2 if spans and width >= NAMES_FROM else 0
-    axis = _Axis(report.first_arrival_ns or 0, report.makespan_ns, width - left - right)
+    axis = _Axis(report.first_arrival_ns or 0, length_ns, width - left - right)
     if spans:
         yield _cells(rows[0], widths)
     for labels, span in zip(rows[1:], spans, strict=True):
@@ -278,14 +354,14 @@ def _labels(spans: Sequence[Span]) -> list[tuple[str, ...]]:
     rows = [("#", "reply", "plan")]
     for place, span in enumerate(spans, 1):
         plan = "-" if span.delay_ns is None else length(span.delay_ns)
-        rows.append((str(place), _reply(span), plan))
+        rows.append((str(place), reply(span), plan))
     if not any((span.attempt or 1) > 1 for span in spans):
         return [*rows]
     tries = ["try", *(str(span.attempt or "") for span in spans)]
     return [(*row, attempt) for row, attempt in zip(rows, tries, strict=True)]
 
 
-def _reply(span: Span) -> str:
+def reply(span: Span) -> str:
     """The status the client got, or the word for getting none."""
     match span.outcome:
         case Outcome.IN_FLIGHT:
@@ -304,21 +380,6 @@ def _cells(labels: tuple[str, ...], widths: list[int]) -> str:
 
 def _name(span: Span) -> str:
     return printable(span.key or f"{span.method} {span.target}", LONGEST_NAME)
-
-
-def printable(raw: str, most: int) -> str:
-    """
-    Text from a client in at most *most* columns, one a character.
-
-    Control characters, and those that take no column or two, are shown as escapes.
-    """
-    shown = "".join(one if _plain(one) else ascii(one)[1:-1] for one in raw[: most + 1])
-    return shown if len(shown) <= most else shown[: most - 3] + "..."
-
-
-def _plain(one: str) -> bool:
-    wide = unicodedata.east_asian_width(one) in "WF"
-    return one.isprintable() and not wide and not unicodedata.category(one).startswith("M")
 
 
 def _bar(span: Span, axis: _Axis, now_ns: int) -> str:

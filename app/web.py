@@ -8,18 +8,37 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
-from app import assets, bars, checks, formats, grammar, keys, preview, protection, report, timeline
+from app import (
+    assets,
+    bars,
+    checks,
+    compare,
+    exports,
+    findings,
+    formats,
+    grammar,
+    keys,
+    preview,
+    protection,
+    report,
+    site,
+    svg,
+    timeline,
+)
 from app.aio import aio, go_on, is_preflight, preflight
+from app.delivery import site_page
 from app.errors import BadValue, Problem
-from app.exports import EXPORTS
+from app.exports import Export
 from app.feed import Missed
-from app.report import Report
+from app.findings import Reading
 from app.responses import Reply, json_reply, page, respond, text_reply
 from app.runs import Run
 from app.spans import Span, record
+from app.titles.web import ROUTES as TITLES_ROUTES
 from app.websocket import websocket_echo
 
 SPANS_SHOWN = 200  # in a page's table and a text timeline; exports have them all
+PIECE = 200  # spans of an export written at a time: some 5 ms in which nobody else is served
 RUNS_SHOWN = 200  # in the page; the JSON has them all
 LARGEST_BODY = 64 * 1024  # of a control page, which reads but a name or a token
 MESSAGES_APART_S = 0.1  # at most ten a second
@@ -56,8 +75,8 @@ async def plan(request: web.Request) -> web.StreamResponse:
     return text_reply(preview.json_text(ahead), content_type="application/json")
 
 
-async def plan_options(request: web.Request) -> web.StreamResponse:
-    """A preflight, or the methods there are."""
+async def reading(request: web.Request) -> web.StreamResponse:
+    """A preflight, or the methods there are where one can only read."""
     if is_preflight(request):
         return preflight(request)
     return web.Response(status=204, headers={"Allow": "GET, HEAD, OPTIONS"})
@@ -123,34 +142,82 @@ def _urls(request: web.Request, name: str) -> dict[str, str]:
         "events": f"{base}/events",
         "check": f"{base}/check",
         "timeline": f"{base}.txt",
+        "svg": f"{base}.svg",
+        "har": f"{base}.har",
+        "trace": f"{base}/trace.json",
     }
 
 
 async def show_run(request: web.Request) -> web.StreamResponse:
-    """The report of a run, as page, JSON or text."""
+    """The report of a run as page, JSON, text or picture; as an archive, its spans."""
     name, suffix = _split(request.match_info["run"])
     run = request.app[keys.RUNS].expect(name)
+    if suffix == ".har":
+        return await _export(request, run, exports.HAR)
+    if suffix == ".svg":
+        return await _svg_reply([await _panel(request, run.name)])
     position = request.app[keys.FEED].here
-    built, first = await _read(request, run.name)
+    read = await _read(request, run.name)
     if suffix == ".txt":
-        return text_reply(timeline.text(built, first, width=_width(request)))
+        width = _width(request)
+        return text_reply(timeline.text(read.report, read.spans, read.found, width=width))
     urls = _urls(request, run.name)
-    document = report.document(built) | {"events_after": position, "urls": urls}
+    document = _document(read) | {"events_after": position, "urls": urls}
     shown = {
-        "report": built,
+        "report": read.report,
+        "findings": read.found,
         "urls": urls,
-        "headline": formats.headline(built),
-        "chart": bars.chart(built, first),
+        "headline": formats.headline(read.report),
+        "chart": bars.chart(read.report, read.spans),
     }
     return respond(request, Reply("run.html", document, shown), suffix)
 
 
+def _document(read: Reading) -> dict[str, object]:
+    """The report as JSON shows it, and what was found."""
+    return report.document(read.report) | {"findings": findings.document(read.found)}
+
+
+SUFFIXES = (".html", ".json", ".txt", ".svg", ".har")
+
+
 def _split(segment: str) -> tuple[str, str]:
     """(run, suffix) of a path's last segment; the suffixes that mean something here."""
-    for suffix in (".html", ".json", ".txt"):
+    for suffix in SUFFIXES:
         if segment.endswith(suffix):
             return segment.removesuffix(suffix), suffix
     return segment, ""
+
+
+async def _svg_reply(panels: list[svg.Panel]) -> web.Response:
+    """Thousands of bars take a while, in which others are to be served: hence the thread."""
+    picture = await asyncio.to_thread(svg.drawing, panels)
+    return text_reply(picture, content_type="image/svg+xml")
+
+
+async def _panel(request: web.Request, name: str) -> svg.Panel:
+    """The run to be drawn; one that is crowded is read once more, for its bars are an area."""
+    read = await _read(request, name, shown=svg.MOST_BARS)
+    if not svg.is_crowded(read.report):
+        return svg.Panel(read)
+    density = svg.Density(read.report)
+    async for batch in _spans(request.app, name):
+        density.add(batch)
+    return svg.Panel(read, density)
+
+
+async def compare_runs(request: web.Request) -> web.StreamResponse:
+    """What changed from one run to another: as text with both timelines, as JSON or as picture."""
+    other, suffix = _split(request.match_info["other"])
+    names = [
+        request.app[keys.RUNS].expect(name).name for name in (request.match_info["run"], other)
+    ]
+    if suffix == ".svg":
+        return await _svg_reply([await _panel(request, name) for name in names])
+    before, after = [await _read(request, name) for name in names]
+    if suffix == ".json":
+        return json_reply(compare.document(before, after))
+    return text_reply(compare.text(before, after, width=_width(request)))
 
 
 def _width(request: web.Request) -> int:
@@ -163,16 +230,16 @@ def _width(request: web.Request) -> int:
     return width
 
 
-async def _read(request: web.Request, name: str) -> tuple[Report, list[Span]]:
-    """The report of the run, and its first spans; an unknown run is an empty one."""
+async def _read(request: web.Request, name: str, *, shown: int = SPANS_SHOWN) -> Reading:
+    """What the run says, with its first spans; an unknown run is an empty one."""
     app = request.app
     run = app[keys.RUNS].get(name)
     fold = report.Fold(name, now_ns=app[keys.CLOCK].now())
     first: list[Span] = []
     async for batch in _spans(app, name):
         fold.add(batch)
-        first += batch[: max(0, SPANS_SHOWN - len(first))]
-    return fold.report(dropped=run.dropped if run else 0), first
+        first += batch[: max(0, shown - len(first))]
+    return findings.reading(fold.report(dropped=run.dropped if run else 0), first)
 
 
 def _spans(app: web.Application, name: str) -> AsyncIterator[list[Span]]:
@@ -197,11 +264,21 @@ async def export_spans(request: web.Request) -> web.StreamResponse:
     """All spans of a run as JSON Lines or CSV, streamed."""
     run = request.app[keys.RUNS].expect(request.match_info["run"])
     wants_csv = "text/csv" in request.headers.get("Accept", "")
-    kind = request.match_info["format"] or (".csv" if wants_csv else ".jsonl")
-    export = EXPORTS[kind]
+    suffix = request.match_info["format"] or (".csv" if wants_csv else ".jsonl")
+    return await _export(request, run, exports.CSV if suffix == ".csv" else exports.JSONL)
+
+
+async def export_trace(request: web.Request) -> web.StreamResponse:
+    """All spans of a run as trace events, streamed."""
+    run = request.app[keys.RUNS].expect(request.match_info["run"])
+    return await _export(request, run, exports.TRACE)
+
+
+async def _export(request: web.Request, run: Run, export: Export) -> web.StreamResponse:
+    """All spans of the run in that format, as they are read."""
     headers = {
         "Content-Type": f"{export.content_type}; charset=utf-8",
-        "Content-Disposition": f'attachment; filename="{run.name}{kind}"',
+        "Content-Disposition": f'attachment; filename="{run.name}{export.suffix}"',
         "Cache-Control": "no-store",
         "Vary": "Accept",
     }
@@ -209,9 +286,13 @@ async def export_spans(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     if request.method == "HEAD":  # aiohttp would send what is written
         return response
-    await response.write(export.head.encode())
+    writer = export.writer(str(request.url.origin()), request.app[keys.CLOCK].now())
+    await response.write(writer.head.encode())
     async for batch in _spans(request.app, run.name):
-        await response.write(export.lines(batch).encode())
+        for start in range(0, len(batch), PIECE):
+            await response.write(writer.lines(batch[start : start + PIECE]).encode())
+            await asyncio.sleep(0)  # others are due; writing alone may not wait for anything
+    await response.write(writer.tail.encode())
     await response.write_eof()
     return response
 
@@ -262,9 +343,9 @@ async def _reset(request: web.Request, stream: EventSourceResponse, run: Run) ->
     """Send the present state; what changes after it is to follow."""
     feed = request.app[keys.FEED]
     position, here = feed.position, feed.here
-    built, _ = await _read(request, run.name)
+    read = await _read(request, run.name, shown=0)
     live = request.app[keys.RECORDER].in_flight(run.name)
-    state = {"report": report.document(built), "in_flight": [record(span) for span in live]}
+    state = {"report": _document(read), "in_flight": [record(span) for span in live]}
     await stream.send(json.dumps(state), event="reset", id=here)
     return position
 
@@ -281,9 +362,11 @@ async def check_run(request: web.Request) -> web.StreamResponse:
         raise Problem("bad-query", f"in the query, {error}", error.parameter) from None
     timed_out = not await _settled(request, name, wanted)
     run = request.app[keys.RUNS].get(name)
-    built, _ = await _read(request, run.name if run else name)
+    read = await _read(request, run.name if run else name, shown=0)
     scale = request.app[keys.SETTINGS].time_scale
-    verdict = checks.evaluate(wanted, built, time_scale=scale, timed_out=timed_out)
+    verdict = checks.evaluate(
+        wanted, read.report, read.found, time_scale=scale, timed_out=timed_out
+    )
     return json_reply(checks.document(verdict), status=200 if verdict.passed else 409)
 
 
@@ -304,6 +387,20 @@ async def _settled(request: web.Request, name: str, wanted: checks.Checks) -> bo
 def _is_settled(run: Run | None, wanted: checks.Checks) -> bool:
     arrived = run.arrived if run else 0
     return not (run and run.in_flight) and arrived >= checks.missing_requests(wanted)
+
+
+# --- the demonstration site ----------------------------------------------------------------------
+
+
+async def show_site(request: web.Request) -> web.StreamResponse:
+    """The demonstration site: what each of its pages shows, and what must be found on it."""
+    suffix = request.match_info["format"]
+    origin = request.url.origin()
+    if suffix == ".txt":
+        return text_reply("".join(f"{origin}/site/{number}\n" for number in site.PAGES))
+    entries = [site.entry(number, page) for number, page in site.PAGES.items()]
+    context = {"pages": entries, "origin": str(origin)}
+    return respond(request, Reply("site.html", {"pages": entries}, context), suffix)
 
 
 # --- signing in ----------------------------------------------------------------------------------
@@ -380,14 +477,20 @@ ROUTES = [
     web.route("*", "/aio/{profile:.*}", aio, expect_handler=go_on),
     web.route("*", "/websocket/echo", websocket_echo),
     web.get("/plan", plan),
-    web.options("/plan", plan_options),
+    web.options("/plan", reading),
     web.get(r"/runs{format:(?:\.html|\.json)?}", list_runs),
     web.post("/runs", make_run),
     web.get(f"/runs/{RUN}", show_run),
     web.delete(f"/runs/{RUN}", delete_run),
     web.get(f"/runs/{RUN}/spans{{format:(?:\\.jsonl|\\.csv)?}}", export_spans),
+    web.get(f"/runs/{RUN}/trace.json", export_trace),
+    web.get(f"/runs/{RUN}/compare/{{other:[^/]+}}", compare_runs),
     web.get(f"/runs/{RUN}/events", run_events, allow_head=False),  # it has no end to wait for
     web.get(f"/runs/{RUN}/check", check_run),
+    *TITLES_ROUTES,
+    web.get(r"/site{format:(?:\.html|\.json|\.txt)?}", show_site),
+    web.get("/site/{number:[1-9][0-9]?}", site_page),
+    web.options("/site/{number:[1-9][0-9]?}", reading),
     web.get("/sign-in", show_sign_in),
     web.post("/sign-in", sign_in),
     web.post("/sign-out", sign_out),

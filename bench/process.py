@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.load import Address, Failed
@@ -42,6 +43,10 @@ class Server:
         """
         return sum(map(_anonymous_bytes, _family(self._pid)))
 
+    def peak_bytes(self) -> int:
+        """The most that was resident so far."""
+        return sum(map(_peak_bytes, _family(self._pid)))
+
 
 def _family(pid: int) -> Iterator[Path]:
     """The folders of a process and of all that it started."""
@@ -63,6 +68,12 @@ def _anonymous_bytes(process: Path) -> int:
     return 1_024 * sum(map(int, re.findall(r"^Pss_Anon: +(\d+) kB$", rollup, re.MULTILINE)))
 
 
+def _peak_bytes(process: Path) -> int:
+    """Zero for one that has ended and is not waited for yet."""
+    status = (process / "status").read_text()
+    return 1_024 * sum(map(int, re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)))
+
+
 class Usage:
     """What was used of the machine since the making of this."""
 
@@ -71,7 +82,7 @@ class Usage:
         self._begun = self._now()
 
     def _now(self) -> tuple[float, float, float, float]:
-        return time.monotonic(), _machine_busy_s(), self._server.cpu_s(), time.process_time()
+        return time.monotonic(), machine_busy_s(), self._server.cpu_s(), time.process_time()
 
     def _passed(self) -> tuple[float, ...]:
         return tuple(now - then for now, then in zip(self._now(), self._begun, strict=True))
@@ -86,7 +97,7 @@ class Usage:
         return max(0.0, machine_s - server_s - client_s) / elapsed_s
 
 
-def _machine_busy_s() -> float:
+def machine_busy_s() -> float:
     """Seconds that all cores together were busy since the start, whoever kept them so."""
     # The first line of proc_stat(5): user nice system idle iowait irq softirq steal ...
     ticks = [int(field) for field in (PROC / "stat").read_text().split(maxsplit=9)[1:9]]
@@ -116,6 +127,47 @@ def serving(command: Sequence[str], *, core: int, announced: str = URL) -> Itera
             yield Server(process.pid, _announced(process, log, announced))
         finally:
             _end(process)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a process wrote, and what it used together with those that it started."""
+
+    output: str
+    seconds: float
+    cpu_s: float
+    peak_bytes: int
+
+
+def finished(command: Sequence[str], *, core: int) -> Finished:
+    """
+    The command in an empty folder, from its start to its end.
+
+    Raises:
+        Failed: it ended badly.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        log = Path(folder, "log")
+        begun, used_s, peak_bytes = time.monotonic(), children_cpu_s(), 0
+        with _started(command, folder=folder, log=log, core=core) as process:
+            server = Server(process.pid, Address("", 0))
+            while process.poll() is None:
+                with suppress(FileNotFoundError, ProcessLookupError):  # one that just ended
+                    peak_bytes = max(peak_bytes, server.peak_bytes())
+                time.sleep(LOOKING_EVERY_S)
+        output = log.read_text(encoding="utf-8", errors="replace")
+        if process.returncode:
+            raise Failed(f"{' '.join(command)} ended with {process.returncode}: {output[-500:]}")
+        seconds = time.monotonic() - begun
+        return Finished(output, seconds, children_cpu_s() - used_s, peak_bytes)
+
+
+def children_cpu_s() -> float:
+    """User and system time of all our children that have ended."""
+    import resource  # not to be had on Windows
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _started(

@@ -1,4 +1,4 @@
-"""Medians over the rounds, ratios to plain aiohttp, and both as Markdown."""
+"""Medians over the rounds, ratios to one kind, and both as Markdown."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from statistics import median
 from bench.kinds import PLAIN
 from bench.measurements import Figures
 
-Rounds = Mapping[str, Sequence[Figures]]  # by kind of server
+Rounds = Mapping[str, Sequence[Figures]]  # by kind of server or client
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Column:
     summary: Callable[[Sequence[float]], float] = median
 
     def cell(self, figures: Figures, plain: Figures) -> str:
-        """The figure for people, and in brackets how many times plain aiohttp's it is."""
+        """The figure for people, and in brackets how many times *plain* has it."""
         if self.figure not in figures:
             return "-"
         text = f"{figures[self.figure]:,.{self.digits}f}"
@@ -55,12 +55,14 @@ def summary(measured: Sequence[Figures]) -> Figures:
     }
 
 
-def table(title: str, rounds: Rounds) -> str:
-    """One measurement of all servers, as a Markdown table."""
+def table(
+    title: str, rounds: Rounds, *, possible: Sequence[Column] = COLUMNS, base: str = PLAIN
+) -> str:
+    """One measurement of all kinds, as a Markdown table; ratios are to *base*."""
     figures = {kind: summary(measured) for kind, measured in rounds.items()}
-    plain = figures.get(PLAIN, {})
+    plain = figures.get(base, {})
     columns = [
-        column for column in COLUMNS if any(column.figure in row for row in figures.values())
+        column for column in possible if any(column.figure in row for row in figures.values())
     ]
     rows = [
         [title, *(column.title for column in columns), "rounds"],

@@ -6,6 +6,7 @@ import pytest
 
 from app.checks import Checks, Result, document, evaluate, missing_requests, parse
 from app.errors import Problem
+from app.findings import Finding, Severity
 from app.grammar import pairs
 from app.report import Report, build
 from app.spans import Kind, Outcome, Span, span_id
@@ -90,7 +91,7 @@ def test_without_wait_nothing_is_waited_for() -> None:
         ("peek=3", "peek", "did you mean peak?"),
         ("PEAK=3", "PEAK", "use one of requests"),
         ("status=200", "status", "is no figure"),
-        ("findings=none", "findings", "is no figure"),
+        ("finding=none", "finding", "did you mean findings?"),
         ("status.99=1", "status.99", "status.200 to status.599"),
         ("status.600=1", "status.600", "status.200 to status.599"),
         ("status.20٣=1", "status.20٣", "status.200 to status.599"),
@@ -321,3 +322,40 @@ def test_document_of_a_missing_value_is_null() -> None:
     shown = document(evaluate(ask("lateness_max=..1s"), of()))
 
     assert None is shown["checks"][0]["value"]  # type: ignore[index]
+
+
+# --- findings ------------------------------------------------------------------------------------
+
+NOTE = Finding("unbounded", Severity.NOTE, "All of them.", "Fewer.", ids(2))
+WARN = Finding("sequential", Severity.WARN, "One by one.", "Together.", ids(7, 3))
+
+
+@pytest.mark.parametrize(
+    ("bound", "found", "passed", "value"),
+    [
+        ("none", (), True, "none"),
+        ("none", (NOTE,), True, "note"),
+        ("none", (WARN, NOTE), False, "warn"),
+        ("..note", (NOTE,), True, "note"),
+        ("..note", (WARN,), False, "warn"),
+        ("..warn", (WARN, NOTE), True, "warn"),
+    ],
+)
+def test_findings_are_bounded_by_their_gravity(
+    bound: str, found: tuple[Finding, ...], value: str, *, passed: bool
+) -> None:
+    """`none` means no warning; notes may always be there."""
+    verdict = evaluate(ask(f"findings={bound}"), build([], run="demo", now_ns=0), found)
+
+    result = json.loads(json.dumps(document(verdict)))["checks"][0]
+    assert (passed, value) == (result["passed"], result["value"])
+    broken = [] if passed else ["sequential"]
+    assert broken == [finding["code"] for finding in result["findings"]]
+    assert ([] if passed else ["1-3", "1-7"]) == result["spans"]
+
+
+@pytest.mark.parametrize("bound", ["0", "warn", "..none", "None", "1..", "sequential"])
+def test_other_bounds_of_findings_are_refused(bound: str) -> None:
+    """With what to write instead."""
+    with pytest.raises(Problem, match="write none"):
+        ask(f"findings={bound}")

@@ -92,7 +92,7 @@ def test_help_reads_as_promised(
     introduction, heading, commands = capsys.readouterr().out.partition("Commands:\n")
     assert 0 == status
     assert introduction + heading == HELP
-    assert "  serve   Serve slow replies until stopped." in commands.splitlines()
+    assert "  serve    Serve slow replies until stopped." in commands.splitlines()
 
 
 def test_version_is_name_and_number(capsys: pytest.CaptureFixture[str]) -> None:

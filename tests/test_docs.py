@@ -26,6 +26,7 @@ from app import (
     errors,
     faults,
     feed,
+    findings,
     grammar,
     journal,
     lane,
@@ -42,11 +43,20 @@ from app import web as web_module
 from app.faults import Ending, Fault
 from app.settings import Settings, load, settings_table
 from app.spans import FIELDS, Kind, Outcome, Span, span_id
+from app.titles import breaker as breaker_module
+from app.titles import jobs as jobs_module
+from app.titles import options as options_module
+from app.titles import options as title_options
+from app.titles import results, view
+from app.titles import web as titles_web
+from app.titles.job import Job, Page, Sort, State
+from app.titles.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference.md"
 FAULTS = ROOT / "docs" / "faults.md"
+TITLES = ROOT / "docs" / "titles.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 ORIGIN = "http://127.0.0.1:3000"
 
@@ -129,7 +139,9 @@ async def answer(line: str, url: str) -> int:
 
 @pytest.mark.live
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-@pytest.mark.parametrize("document", [README, REFERENCE, FAULTS], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [README, REFERENCE, FAULTS, TITLES], ids=lambda path: path.name
+)
 async def test_every_curl_line_answers_as_the_text_below_it_says(
     document: Path, settings: Settings
 ) -> None:
@@ -185,9 +197,9 @@ def command_lines() -> Iterator[list[str]]:
     """The arguments of every `dawdle` that a document shows."""
     for document in DOCUMENTS:
         lines = re.findall(
-            r"(?m)^(?:  - run: )?dawdle ((?:echo|report|run|serve)\b.*)$", text_of(document)
+            r"(?m)^(?:  - run: )?dawdle ((?:echo|report|run|serve|titles)\b.*)$", text_of(document)
         )
-        inline = re.findall(r"`dawdle ((?:echo|report|run|serve) [^`]*)`", text_of(document))
+        inline = re.findall(r"`dawdle ((?:echo|report|run|serve|titles) [^`]*)`", text_of(document))
         yield from map(shlex.split, [*lines, *inline])
 
 
@@ -288,8 +300,8 @@ def drawn(file: str, source: str, command: str, folder: Path) -> str:
 
 def shape(picture: str) -> list[str]:
     """A picture without what differs each time: figures, lengths of bars, line breaks."""
-    summary, figures, bars = picture.split("\n\n")
-    lines = [summary, figures.replace("\n", " "), *bars.splitlines()]
+    summary, *told, bars = picture.split("\n\n")
+    lines = [summary, *(each.replace("\n", " ") for each in told), *bars.splitlines()]
     return [masked(line) for line in lines]
 
 
@@ -461,6 +473,25 @@ def test_every_field_and_outcome_of_a_span_is_in_the_reference() -> None:
     assert [each.value for each in Outcome] == names(REFERENCE, "## Spans", 1)
 
 
+def test_every_field_and_code_of_a_title_is_in_its_document() -> None:
+    """And no other, in the same order."""
+    assert list(results.FIELDS) == names(TITLES, "## Results")
+    assert list(results.Code) == names(TITLES, "## Codes")
+
+
+def test_every_option_and_view_of_a_title_job_is_in_its_document() -> None:
+    """And no other, and every member of its JSON."""
+    document = view.with_results(JOB, Page([], 0), view.PLAIN, {"job": ORIGIN})
+
+    assert list(title_options.document(Options())) == names(TITLES, "## Over HTTP")
+    assert list(document) == names(TITLES, "## Over HTTP", 1)
+    assert list(view.NAMES) == names(TITLES, "## Over HTTP", 2)
+    assert [*Sort] == codes([table(TITLES, "## Over HTTP", 2)[2][1]])
+
+
+JOB = Job("1", "", State.DONE, Options(), 0, 0, 0, urls=1, repeats=0, errors={}, done=1)
+
+
 def test_every_check_is_in_the_reference() -> None:
     """With what its bounds are written as."""
     kinds: dict[object, str] = {
@@ -469,7 +500,11 @@ def test_every_check_is_in_the_reference() -> None:
         grammar.duration: "duration",
     }
     expected = {f"`{name}`": kinds[reader] for name, reader in checks.READERS.items()}
-    expected |= {"`status.NNN`": "integer", "`wait`": "duration, no bound"}
+    expected |= {
+        "`findings`": "`none`, `..note` or `..warn`",
+        "`status.NNN`": "integer",
+        "`wait`": "duration, no bound",
+    }
 
     assert {f"`{name}`" for name in checks.NAMES} == set(expected)
     assert expected == {row[0]: row[1] for row in table(REFERENCE, "## Checks")}
@@ -488,30 +523,32 @@ def members(document: dict[str, Any], path: str = "") -> Iterator[str]:
             yield from members(value[0], f"{here}[].")
 
 
-def left_and_tried_again() -> list[Span]:
-    """Two attempts of one key, whose client left both times."""
-    return [
-        Span(
+def left_and_tried_again() -> Iterator[Span]:
+    """Keys tried three times, too early for their Retry-After, or twice at once; clients left."""
+    second = 10**9
+    attempts = [(key, at) for key in "abc" for at in (0, 2 * second, 5 * second)]
+    attempts += [("early", 0), ("early", 2 * second), ("twice", 0), ("twice", second // 2)]
+    for number, (key, at) in enumerate(sorted(attempts, key=lambda one: one[1]), 1):
+        yield Span(
             id=span_id(1, number),
             run="a",
             kind=Kind.HTTP,
             method="GET",
             target="/aio",
-            arrival_ns=number * 1_000,
-            key="k",
-            attempt=number,
-            end_ns=number * 1_000 + 500,
+            arrival_ns=at,
+            key=key,
+            end_ns=at + second,
             outcome=Outcome.CLIENT_GONE,
+            retry_after_ns=9 * second if key == "early" else None,
         )
-        for number in (1, 2)
-    ]
 
 
 async def test_every_member_of_a_report_is_in_the_reference(
     aiohttp_client: AiohttpClient, settings: Settings
 ) -> None:
     """Those of a run in which everything happens, and those that HTTP adds."""
-    full = report.document(report.build(left_and_tried_again(), run="a", now_ns=9_000))
+    built = report.build(left_and_tried_again(), run="a", now_ns=9 * 10**9)
+    full = report.document(built) | {"findings": findings.document(findings.findings(built))}
     client = await aiohttp_client(server_module.create_app(settings))
     await client.post("/runs")
 
@@ -574,8 +611,16 @@ FIXED: dict[str, tuple[ModuleType, str]] = {
     "bars in a text timeline": (timeline_module, "MOST_ROWS"),
     "spans in a page's table": (web_module, "SPANS_SHOWN"),
     "runs in a page's table": (web_module, "RUNS_SHOWN"),
-    "bytes in the body of a `POST` that is not to `/aio`": (web_module, "LARGEST_BODY"),
+    "URLs in `GET /titles`": (titles_web, "MOST_DIRECT"),
+    "seconds `Prefer: wait` may wait": (titles_web, "LONGEST_WAIT_S"),
+    "results in one reply of a job": (view, "MOST_SHOWN"),
+    "bytes in the body of an order of titles": (titles_web, "LARGEST_ORDER"),
+    "bytes in the body of another `POST` that is not to `/aio`": (web_module, "LARGEST_BODY"),
     "characters of a fresh run's `name`": (grammar, "LONGEST_PREFIX"),
+    "title jobs that wait": (jobs_module, "MOST_QUEUED"),
+    "title jobs that are kept": (jobs_module, "MOST_JOBS"),
+    "pages fetched at once, over all title jobs": (options_module, "MOST_AT_ONCE"),
+    "failures of a host in a row": (breaker_module, "FAILURES"),
     "seconds for a connection to bring its first request": (lane, "FIRST_REQUEST_S"),
     "seconds between a reply and the next request": (lane, "QUIET_S"),
     "seconds a connection is read after a fault": (lane, "LINGER_S"),
@@ -585,7 +630,7 @@ FIXED: dict[str, tuple[ModuleType, str]] = {
 def test_every_limit_in_the_reference_has_its_value() -> None:
     """Settings by their defaults, the others as the code has them."""
     defaults = {f"`{setting.name}`": setting.default for setting in settings_table()}
-    fixed = {words: f"{getattr(module, name):g}" for words, (module, name) in FIXED.items()}
+    fixed = {words: f"{getattr(module, name):.12g}" for words, (module, name) in FIXED.items()}
     fixed |= {words: str(int(float(value))) for words, value in fixed.items()}
     fixed["seconds of `retry_after`"] = str(plan.LONGEST_RETRY_AFTER_NS // 1_000_000_000)
     fixed["seconds a check may wait"] = str(checks.LONGEST_WAIT_NS // 1_000_000_000)

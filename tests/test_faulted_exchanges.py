@@ -421,7 +421,7 @@ def test_when_to_come_back_is_told_in_whole_seconds(
     call = house.call(f"delay=0&{query}")
 
     assert expected == dict(call.response.headers).get("Retry-After")
-    assert call.span.retry_after_s == (None if expected is None else int(expected))
+    assert call.span.retry_after_ns == (None if expected is None else int(expected) * SECOND)
 
 
 def test_a_deleted_run_tells_what_was_asked_for(house: House) -> None:
@@ -454,7 +454,7 @@ def test_a_refusal_by_rate_tells_the_time_to_the_next_token(house: House) -> Non
     )
     assert (Outcome.REJECTED, None, "rate", 429) == ended(call)
     assert "99" == told.response["Retry-After"]
-    assert (10, 99) == (call.span.retry_after_s, told.span.retry_after_s)
+    assert (10 * SECOND, 99 * SECOND) == (call.span.retry_after_ns, told.span.retry_after_ns)
 
 
 def test_a_refusal_by_the_queue_tells_the_earliest_planned_end(house: House) -> None:

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from app import formats, report
+from app.clock import iso_text
 from app.formats import Headline, headline
 from app.report import Report
 from app.spans import Kind, Outcome, Span, span_id
@@ -50,7 +51,7 @@ def test_moment_is_utc_in_both_forms() -> None:
     moment = NOON + 123_999_999
 
     assert "2026-11-18 12:00:00 UTC" == formats.moment_text(moment)
-    assert "2026-11-18T12:00:00.123Z" == formats.iso_text(moment)
+    assert "2026-11-18T12:00:00.123Z" == iso_text(moment)
 
 
 @pytest.mark.parametrize(("ns", "expected"), [(0, "1970-01-01"), (-1, "1969-12-31")])

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import journal as journal_module
+from app.database import StoreError
 from app.journal import Journal
 from app.spans import Kind, Outcome, Span
-from app.store import Loss, Store, StoredRun, StoreError, open_store
+from app.store import Loss, Store, StoredRun, open_store
 
 
 def span(number: int, run: str = "ci-1", **values: object) -> Span:

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app import __version__, keys
 from app.faults import Fault
 from app.spans import Outcome
+from app.titles.results import Code
 from tests.service import LONG, Client, Start, app_of, until_waiting
 
 
@@ -74,6 +75,26 @@ async def test_metrics_show_what_goes_on_now(start: Start) -> None:
     ]
     await client.delete("/runs/ci")
     await waiting
+
+
+async def test_metrics_count_pages_by_error(client: Client) -> None:
+    """Every code has its sample from the start; jobs by state, and what is under way."""
+    jobs = app_of(client)[keys.JOBS]
+    job = await jobs.add(["nonsense", "http://127.0.0.1:9/"])
+    await jobs.wait(job.name)
+
+    samples = await scrape(client)
+
+    expected = dict.fromkeys(["none", *Code], 0.0) | {"invalid_url": 1.0, "blocked": 1.0}
+    assert expected == {
+        label: value for (name, label), value in samples.items() if name == "dawdle_titles_total"
+    }
+    assert [0, 0, 0, 0] == [
+        samples["dawdle_title_jobs", "queued"],
+        samples["dawdle_title_jobs", "running"],
+        samples["dawdle_pages_in_flight", ""],
+        samples["dawdle_titles_stuck", ""],
+    ]
 
 
 async def test_metrics_hold_no_text_of_a_client(client: Client) -> None:

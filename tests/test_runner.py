@@ -1,8 +1,6 @@
-"""`dawdle run` and `dawdle report` from within: what is printed, and what signals do."""
+"""`dawdle run` from within: what is printed, what is written, and what signals do."""
 
 import asyncio
-import io
-import json
 import os
 import signal
 import sys
@@ -14,18 +12,14 @@ from typing import Any
 
 import pytest
 
-from app import runner, timeline
-from app.checks import document, evaluate, parse
+from app import runner
 from app.errors import Fatal
 from app.grammar import pairs
 from app.remote import Remote
-from app.report import Report, build
-from app.runner import Job, Question
-from app.spans import Kind, Outcome, Span, span_id
+from app.runner import Job
 
 SECOND = 1_000_000_000
 TRUE = (sys.executable, "-c", "")
-PICTURE = f"░█ 2 {timeline.TIMES}, 5 µs"
 
 Check = Callable[[Remote, str, Mapping[str, str]], Awaitable[dict[str, Any]]]
 
@@ -41,109 +35,6 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def job(*command: str, checks: str = "", name: str = "run", **flags: object) -> Job:
     """What `dawdle run` is asked for, with a server of its own."""
     return Job(command or TRUE, dict(pairs(checks)), name, None, flags)
-
-
-# --- printing ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("encoding", "expected"),
-    [
-        ("utf-8", PICTURE),
-        ("cp437", "~# 2 x, 5 us"),  # knows the bars, but not the sign for times
-        ("cp1252", "~# 2 x, 5 us"),
-        ("ascii", "~# 2 x, 5 us"),
-    ],
-)
-def test_text_is_printed_in_ascii_where_it_can_not_be_shown(encoding: str, expected: str) -> None:
-    """All of it or nothing: half a picture would be none."""
-    written = io.BytesIO()
-    stream = io.TextIOWrapper(written, encoding=encoding)
-
-    runner._print(PICTURE, stream)
-
-    shown = written.getvalue().decode(encoding)
-    assert expected.replace("~", "-") == shown
-
-
-def test_text_is_printed_in_ascii_where_nothing_is_known() -> None:
-    """A stream need not say how it encodes."""
-    stream = io.StringIO()
-
-    runner._print("█", stream)
-
-    assert "#" == stream.getvalue()
-
-
-# --- the verdict ---------------------------------------------------------------------------------
-
-
-def reported(seconds: float) -> Report:
-    """One request that took so long."""
-    span = Span(span_id(1, 3), "ci-1", Kind.HTTP, "GET", "/aio", 0)
-    span.wait_begun_ns = 0
-    span.first_byte_ns = span.last_byte_ns = span.end_ns = round(seconds * SECOND)
-    span.outcome, span.status = Outcome.COMPLETED, 200
-    return build([span], run="ci-1", now_ns=1000 * SECOND, dropped=0)
-
-
-def said(checks: str, seconds: float, *, scale: float = 1.0, timed_out: bool = False) -> list[str]:
-    """The lines of the verdict on such a run, by way of JSON."""
-    verdict = evaluate(
-        parse(pairs(checks)), reported(seconds), time_scale=scale, timed_out=timed_out
-    )
-    text = runner._verdict(json.loads(json.dumps(document(verdict))))
-    assert text.startswith("\n")
-    assert text.endswith("\n")
-    return text.splitlines()[1:]
-
-
-@pytest.mark.parametrize(
-    ("check", "seconds", "scale", "expected"),
-    [
-        ("requests=1", 1, 1, "ok     requests=1: it is 1"),
-        ("speedup=1..", 1, 1, "ok     speedup=1..: it is 1"),
-        ("status.404=1", 1, 1, "FAILED status.404=1: it is 0 (1-3)"),
-        ("lateness_p99=..1", 1, 1, "FAILED lateness_p99=..1: it is nothing"),
-        ("makespan=..8s", 8.000_412_4, 1, "FAILED makespan=..8s: it is 8.000412 s (1-3)"),
-        ("makespan=8s", 8, 1, "ok     makespan=8s: it is 8 s"),
-        ("makespan=0..", 0, 1, "ok     makespan=0..: it is 0 ms"),
-        (
-            "makespan=..8s",
-            0.36,
-            0.01,
-            "FAILED makespan=..8s (..80ms at time scale 0.01): it is 360 ms (1-3)",
-        ),
-        ("peak=..8", 0.36, 0.01, "ok     peak=..8: it is 1"),
-        (
-            "makespan=..8s",
-            0.000_001,
-            0.000_01,
-            "ok     makespan=..8s (..0.08ms at time scale 0.00001): it is 0.001 ms",
-        ),
-    ],
-)
-def test_line_of_the_verdict_has_the_users_bound_and_a_unit(
-    check: str, seconds: float, scale: float, expected: str
-) -> None:
-    """What was typed, what was compared, what it is instead and whose doing that is."""
-    assert [expected] == said(check, seconds, scale=scale)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"), [(1_000_000, "1000000"), (1234567.25, "1234567.25"), (0.5, "0.5")]
-)
-def test_figure_has_no_exponent(value: float, expected: str) -> None:
-    """It is written as its bound would be."""
-    assert expected == runner._figure({"name": "requests", "value": value})
-
-
-def test_run_that_was_not_complete_is_said_first() -> None:
-    """Every other line may be right and the verdict still fails."""
-    assert [
-        "FAILED: the run was not complete in time",
-        "ok     requests=1: it is 1",
-    ] == said("requests=1", 1, timed_out=True)
 
 
 # --- a server of its own -------------------------------------------------------------------------
@@ -309,36 +200,10 @@ def test_report_is_of_the_run_as_it_was_judged(
 
     runner.run(job(), dict(os.environ))
     runner.run(job(checks="peak=0"), dict(os.environ))
-    runner.report(Question("ci", "http://127.0.0.1", {"wait": "1s"}, as_json=False), {})
 
     assert [
         ("run-1", {"wait": "2s", "requests": "0.."}),
         ("run-1", {"wait": "2s", "peak": "0"}),
-        ("ci", {"wait": "1s"}),
     ] == asked
     printed = capfd.readouterr().out.split("\n")
-    assert ["1 asked before", "2 asked before", "3 asked before"] == [*filter(None, printed)]
-
-
-def test_json_stands_alone_on_standard_output(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A program reads it; the verdict is for people, and for the exit status."""
-
-    async def check(*_: object) -> dict[str, Any]:
-        failed = evaluate(parse(pairs("requests=2")), reported(1))
-        return document(failed)
-
-    async def report(*_: object) -> dict[str, Any]:
-        return {"run": "ci", "key": "ü"}
-
-    monkeypatch.setattr(Remote, "check", check)
-    monkeypatch.setattr(Remote, "report", report)
-
-    status = runner.report(Question("ci", "http://127.0.0.1", {"requests": "2"}, as_json=True), {})
-
-    out, err = capsys.readouterr()
-    assert 1 == status
-    assert {"run": "ci", "key": "ü"} == json.loads(out)
-    assert out.isascii()
-    assert "\nFAILED requests=2: it is 1\n" == err
+    assert ["1 asked before", "2 asked before"] == [*filter(None, printed)]

@@ -17,6 +17,7 @@ from app.errors import Fatal
 from app.feed import Feed
 from app.server import Service, create_app, serving
 from app.settings import Settings
+from app.titles.results import Code
 from tests.fakes import SECOND, House
 from tests.service import LONG, Client, quick_app, quick_server, spans
 
@@ -319,6 +320,39 @@ def test_port_of_the_echo_alone_in_use_is_fatal() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(Fatal, match=f"^port {port} is in use; "):
             server.serve_echo("127.0.0.1", port, {})
+
+
+# --- titles --------------------------------------------------------------------------------------
+
+
+async def test_the_services_own_site_is_open_to_its_jobs_and_nothing_else_of_it(
+    tmp_path: Path,
+) -> None:
+    """Wherever it listens; control pages are none of a job's business."""
+    async with serving(choose(tmp_path)) as service:
+        jobs = service.app[keys.JOBS]
+        job = await jobs.add([f"{service.url}/site/1", f"{service.url}/runs"])
+        await jobs.wait(job.name)
+        site, runs = (await jobs.results(job.name)).results
+
+    assert (None, 200) == (site.error, site.status)
+    assert runs.error is not None
+    assert Code.BLOCKED == runs.error.code
+
+
+async def test_stopping_service_lets_go_who_waits_for_a_job(tmp_path: Path) -> None:
+    """The job goes on after the next start; nobody has to wait for it here."""
+    silent = await asyncio.start_server(lambda *_: asyncio.sleep(300), "127.0.0.1")
+    port = silent.sockets[0].getsockname()[1]
+    settings = choose(tmp_path, allow_networks=f"127.0.0.1:{port}", shutdown_grace="300s")
+    async with silent, serving(settings) as service:
+        jobs = service.app[keys.JOBS]
+        job = await jobs.add([f"http://127.0.0.1:{port}/"])
+        waiting = asyncio.create_task(jobs.wait(job.name))
+        await asyncio.sleep(0)
+        await service.drain(asyncio.Event())
+
+        assert not (await waiting).finished
 
 
 # --- stopping ------------------------------------------------------------------------------------

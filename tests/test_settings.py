@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from app import grammar
 from app.errors import BadValue, Fatal
 from app.settings import GROUPS, LONGEST_DURATION, Loaded, Setting, Settings, load, settings_table
+from app.titles.guard import opening
 
 SECRET = "open-sesame-42"
 NAMES = tuple(Settings.model_fields)
@@ -37,6 +38,7 @@ EXAMPLES: Mapping[str, tuple[str, object]] = {
     "default_run": ("ci", "ci"),
     "idle_gap": ("250ms", 250_000_000),
     "journal": ("1000", 1000),
+    "kept_urls": ("1", 1),
     "max_waiting": ("1", 1),
     "max_delay": ("5m", 300_000_000_000),
     "max_body": ("10k", 10_240),
@@ -47,6 +49,13 @@ EXAMPLES: Mapping[str, tuple[str, object]] = {
     "echo_idle": ("100ms", 100_000_000),
     "websocket_message": ("1", 1),
     "shutdown_grace": ("1.5", 1_500_000_000),
+    "max_page_bytes": ("1k", 1_024),
+    "max_urls": ("1", 1),
+    "max_jobs": ("100", 100),
+    "allow_networks": (
+        "10.0.0.0/8, 127.0.0.1:8080, [::1]:80, fd00::/8",
+        tuple(map(opening, ("10.0.0.0/8", "127.0.0.1:8080", "[::1]:80", "fd00::/8"))),
+    ),
     "allowed_hosts": ("One.Example, two.example", ("one.example", "two.example")),
     "token": (SECRET, SECRET),
     "access_log": ("on", True),
@@ -85,6 +94,7 @@ REFUSED = [
     ("idle_gap", "10 s", "not a duration"),
     ("idle_gap", "86400001ms", "use 0s to 86400s"),
     ("journal", "999", "999 is out of range; use 1000 or more"),
+    ("kept_urls", "0", "use 1 or more"),
     ("max_waiting", "0", "0 is out of range; use 1 or more"),
     ("max_delay", "5h", "not a duration"),
     ("max_body", "1g", "not a size"),
@@ -95,6 +105,11 @@ REFUSED = [
     ("echo_idle", "99ms", "99ms is out of range; use 100ms to 86400s"),
     ("websocket_message", "0", "use 1 or more"),
     ("shutdown_grace", "nan", "not a duration"),
+    ("max_page_bytes", "1023", "1023 is out of range; use 1k or more"),
+    ("max_urls", "0", "use 1 or more"),
+    ("max_jobs", "101", "101 is out of range; use 1 to 100"),
+    ("allow_networks", "10.0.0.0/8,", "opens nothing"),
+    ("allow_networks", "localhost", "opens nothing"),
     ("allowed_hosts", "https://one.example", "not a host name"),
     ("allowed_hosts", "one.example,", "not a host name"),
     ("allowed_hosts", "a" * 64, "not a host name"),
@@ -215,6 +230,7 @@ def test_the_defaults_are_those_users_rely_on() -> None:
         "data": "./data",
         "idle_gap": "10s",
         "journal": "1000000",
+        "kept_urls": "1000000",
         "max_waiting": "20000",
         "max_delay": "300s",
         "max_body": "1m",
@@ -225,6 +241,9 @@ def test_the_defaults_are_those_users_rely_on() -> None:
         "echo_idle": "300s",
         "websocket_message": "1m",
         "shutdown_grace": "35s",
+        "max_page_bytes": "2m",
+        "max_urls": "100000",
+        "max_jobs": "4",
         "access_log": "false",
         "log_format": "text",
         "log_level": "info",

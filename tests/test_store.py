@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import store as store_module
+from app.database import StoreError
 from app.errors import Fatal
 from app.spans import Kind, Outcome, Span, span_id
-from app.store import BLOCK_BITS, MIGRATIONS, Loss, Store, StoredRun, StoreError, open_store
+from app.store import BLOCK_BITS, MIGRATIONS, Loss, Store, StoredRun, open_store
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ async def test_failed_migration_leaves_the_old_schema(
 FULL = Span(
     span_id(7, 3), "ci-1", Kind.WEBSOCKET, "POST", "/aio?ключ=1", 1_700_000_000_000_000_000,
     "k", 2, 3, 4, "1.1", "curl", 5, 6, 7, 8, 0.01, 9, 10, 11, 12, 13, 503, "reset",
-    Outcome.FAULTED, "client", 14, 2**40, 15, 5,
+    Outcome.FAULTED, "client", 14, 2**40, 15, 16,
 )  # fmt: skip
 
 
@@ -198,7 +199,7 @@ async def test_page_is_json_by_columns(store: Store, path: Path) -> None:
         '"user_agent":"curl","in_flight":5,"queue_wait_ns":6,"barrier_wait_ns":7,"delay_ns":8,'
         '"time_scale":0.01,"drip":9,"wait_begun_ns":10,"first_byte_ns":11,"last_byte_ns":12,'
         '"end_ns":13,"status":503,"fault":"reset","outcome":"faulted","ended_by":"client",'
-        '"bytes_in":14,"bytes_out":1099511627776,"messages":15,"retry_after_s":5}'
+        '"bytes_in":14,"bytes_out":1099511627776,"messages":15,"retry_after_ns":16}'
     )
     assert [(FULL.id, 1, expected), (1, 2, mock.ANY)] == sorted(pages, reverse=True)
     columns = json.loads(min(pages)[2])
@@ -399,14 +400,14 @@ async def test_small_pages_are_read_many_at_once(
     """A slow trickle leaves a page for each span; reading it does not take a read for each."""
     await save_each(store, *(span(number) for number in range(1, 10)))
     reads = 0
-    read_pages = store._read
+    read_pages = store._database.read
 
     async def count(*arguments: Any) -> list[Any]:
         nonlocal reads
         reads += 1
         return await read_pages(*arguments)
 
-    monkeypatch.setattr(store, "_read", count)
+    monkeypatch.setattr(store._database, "read", count)
     found = [one.id async for part in store.spans("ci-1", batch=4) for one in part]
 
     assert list(range(1, 10)) == found

@@ -1,7 +1,8 @@
 """Tests of the pages: they render, they are sound, and nothing a client sent gets out of hand."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -10,10 +11,16 @@ import jinja2
 import jinja2.meta
 import pytest
 
-from app import assets, bars, formats, report
+from app import assets, bars, formats, report, site
 from app.errors import TABLE, Problem
+from app.findings import Finding, Severity
 from app.plan import KNOBS
 from app.spans import Kind, Outcome, Span, span_id
+from app.titles import options
+from app.titles import view as titles_view
+from app.titles.job import Job, State
+from app.titles.options import Options
+from app.titles.results import Code, Failure, Result
 
 SECOND = 10**9
 NOW = 1_795_003_200 * SECOND
@@ -78,11 +85,20 @@ def end(span: Span, outcome: Outcome, status: int) -> None:
         span.status = status
 
 
+def found(text: str) -> tuple[Finding, ...]:
+    """A warning about what a client called *text*, and a note."""
+    return (
+        Finding("duplicate_in_flight", Severity.WARN, f"Key {text} was sent again.", "Cancel it."),
+        Finding("unbounded", Severity.NOTE, "All 5 were in flight at once.", "Count them."),
+    )
+
+
 def run_context(spans: list[Span], *, shown: int = 200, run: str = "ci-1") -> dict[str, Any]:
     built = report.build(spans, run=run, now_ns=NOW + 9 * SECOND)
     base = f"{ORIGIN}/runs/{run}"
     return {
         "report": built,
+        "findings": found(run) if spans else (),
         "headline": formats.headline(built),
         "chart": bars.chart(built, spans[:shown]),
         "urls": {
@@ -92,6 +108,9 @@ def run_context(spans: list[Span], *, shown: int = 200, run: str = "ci-1") -> di
             "events": f"{base}/events",
             "check": f"{base}/check",
             "timeline": f"{base}.txt",
+            "svg": f"{base}.svg",
+            "har": f"{base}.har",
+            "trace": f"{base}/trace.json",
         },
     }
 
@@ -122,6 +141,70 @@ def home_context(*names: str, origin: str = ORIGIN, total: int = 41) -> dict[str
     }
 
 
+def site_context(
+    pages: Mapping[int, site.SitePage] = site.PAGES, origin: str = ORIGIN
+) -> dict[str, Any]:
+    return {"pages": [site.entry(*each) for each in pages.items()], "origin": origin}
+
+
+def job(state: State = State.DONE, **changes: Any) -> Job:
+    finished = Job(
+        name="7",
+        label="",
+        state=state,
+        options=Options(),
+        created_ns=NOW,
+        started_ns=NOW,
+        ended_ns=NOW + 9 * SECOND,
+        urls=2_400,
+        repeats=3,
+        errors={"timeout": 12, "http_error": 5},
+        done=2_400,
+        rate=34.1,
+    )
+    return replace(finished, **changes)
+
+
+def results(text: str = "Page") -> list[Result]:
+    """A result of every kind; *text* is what a page, or the person who ordered it, wrote."""
+    found = Result(
+        url=f"https://a.example/?{text}",
+        final_url=f"https://b.example/?{text}",
+        status=200,
+        title=text,
+        charset="utf-8",
+        charset_source="header",
+        attempts=2,
+    )
+    failed = Result(url=text, error=Failure(Code.TIMEOUT, text))
+    empty = Result(url=text, status=404, title="", error=Failure(Code.HTTP_ERROR, text))
+    return [found, failed, empty]
+
+
+def job_context(
+    shown: Job, found: list[Result], wanted: titles_view.View = titles_view.PLAIN
+) -> dict[str, Any]:
+    base = f"{ORIGIN}/titles/{shown.name}"
+    return {
+        "job": shown,
+        "headline": titles_view.headline(shown),
+        "results": found,
+        "total": shown.done,
+        "view": wanted,
+        "columns": titles_view.columns(wanted),
+        "filters": titles_view.filters(shown, wanted),
+        "pages": titles_view.pages(wanted, shown.done),
+        "urls": {"jsonl": f"{base}.jsonl", "csv": f"{base}.csv"},
+        "refresh_s": None if shown.finished else 2,
+    }
+
+
+def jobs_context(*jobs: Job, **changes: Any) -> dict[str, Any]:
+    defaults = options.document(Options())
+    return {"jobs": jobs, "given": {}, "problem": None, "defaults": defaults} | changes
+
+
+UNDER_WAY = job(State.RUNNING, done=1_200, ended_ns=None, left_s=35.2)
 PROBLEMS = [Problem(code, "sentence", "delay" if "knob" in code else None) for code in TABLE]
 
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -135,6 +218,28 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "long run": ("run.html", run_context(run_spans(), shown=2)),
     "run of one": ("run.html", run_context(run_spans()[1:2])),
     "empty run": ("run.html", run_context([])),
+    "site": ("site.html", site_context()),
+    "titles": ("titles.html", jobs_context(job(), job(State.QUEUED, done=0))),
+    "no jobs": ("titles.html", jobs_context()),
+    "refused order": (
+        "titles.html",
+        jobs_context(
+            given={"urls": "a.example", "timeout": "soon"},
+            problem=Problem("bad-body", "timeout: 'soon' is not a duration; write 10s", "timeout"),
+        ),
+    ),
+    "job": ("titles_job.html", job_context(job(), results())),
+    "part of a job": (
+        "titles_job.html",
+        job_context(job(), results(), titles_view.View(100, 3, "-elapsed", "any")),
+    ),
+    "job under way": ("titles_job.html", job_context(UNDER_WAY, results())),
+    "job in trouble": (
+        "titles_job.html",
+        job_context(replace(UNDER_WAY, trouble="the disk is full"), []),
+    ),
+    "queued job": ("titles_job.html", job_context(job(State.QUEUED, done=0, errors={}), [])),
+    "cancelled job": ("titles_job.html", job_context(job(State.CANCELLED, done=1), results())),
     "sign in": ("sign_in.html", {"refused": False}),
     "refused": ("sign_in.html", {"refused": True}),
     "refusal": ("refusal.html", {"problem": PROBLEMS[0]}),
@@ -145,6 +250,18 @@ HOSTILE_PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "runs": ("runs.html", {"runs": runs(HOSTILE), "total": 1}),
     "run": ("run.html", run_context(run_spans(HOSTILE), run=HOSTILE)),
     "empty run": ("run.html", run_context([], run=HOSTILE)),
+    "site": ("site.html", site_context({1: site.PAGES[1]}, HOSTILE)),
+    "job": (
+        "titles_job.html",
+        job_context(replace(job(), name=HOSTILE, trouble=HOSTILE), results(HOSTILE)),
+    ),
+    "refused order": (
+        "titles.html",
+        jobs_context(
+            given=dict.fromkeys(("urls", "timeout", "retries"), HOSTILE),
+            problem=Problem("bad-body", HOSTILE, HOSTILE),
+        ),
+    ),
     "problem": ("problem.html", {"problem": Problem("bad-knob", HOSTILE, HOSTILE)}),
 }
 
@@ -318,7 +435,13 @@ def test_scrolling_part_takes_the_focus(page: Page) -> None:
 
 def test_every_field_has_a_label(page: Page) -> None:
     """Nobody guesses what to type."""
-    assert set() == {tag.attributes["id"] for tag in page.all("input")} - set(page.values("for"))
+    fields = [
+        tag.attributes["id"]
+        for tag in page.all("input", "textarea", "select")
+        if tag.attributes.get("type") != "hidden"
+    ]
+
+    assert set() == set(fields) - set(page.values("for"))
 
 
 # --- what clients send ---------------------------------------------------------------------------
@@ -389,6 +512,19 @@ def test_five_calls_are_drawn_on_one_scale() -> None:
         ("no runs", "No runs yet."),
         ("empty run", f"curl '{ORIGIN}/aio?run=ci-1&delay=3s'"),
         ("problem bad-knob", "400 Bad Request A knob is not valid. sentence It is about delay."),
+        ("titles", "7 done 2,400 2,383 17 2026-11-18 12:00:00 UTC 7 queued 2,400"),
+        ("no jobs", "No jobs yet."),
+        ("refused order", "timeout: 'soon' is not a duration; write 10s."),
+        ("job", "2,383 of 2,400 pages have a title. 17 failed. 3 repeats left out."),
+        ("job", "All 2,400 Titles 2,383 Failed 17 timeout 12 http_error 5"),
+        ("job", "1 to 3 of 2,400. Further"),
+        ("job", "Retry what failed"),
+        ("part of a job", "101 to 103 of 2,400. Earlier Further"),
+        ("job under way", "1,200 of 2,400 pages fetched. 17 failed. About 35 s to go."),
+        ("job under way", "Look again, or wait: this page does so by itself."),
+        ("job in trouble", "the disk is full. 1,183 titles, 17 failed, 1,200 to go"),
+        ("queued job", "2,400 pages to fetch, when the turn comes."),
+        ("cancelled job", "Go on with the rest"),
         ("refused", "That is not the token of this server"),
     ],
 )

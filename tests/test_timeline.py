@@ -1,13 +1,18 @@
 """What a report looks like in a log."""
 
+import re
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import timeline
+from app import timeline, words
+from app.findings import findings
 from app.report import Curve, build
 from app.retries import Policy, PolicyName
 from app.spans import Kind, Outcome, Span, span_id
+from tests.simulated import Backend, Request, gone, limited, retrying, spans_of
 
 SECOND = 1_000_000_000
 BEGIN = 1_700_000_000 * SECOND
@@ -108,7 +113,7 @@ def test_five_overlapping_calls_stand_on_top_of_each_other() -> None:
 @pytest.mark.parametrize(
     ("outcome", "mark", "reply"),
     [
-        (Outcome.CLIENT_GONE, timeline.TIMES, "left"),
+        (Outcome.CLIENT_GONE, words.TIMES, "left"),
         (Outcome.FAULTED, "!", "reset"),
         (Outcome.REJECTED, "◆", "503"),
         (Outcome.ERROR, "■", "500"),
@@ -257,7 +262,7 @@ def test_figures_tell_what_faults_and_limits_did() -> None:
         width=100,
     )
 
-    x = timeline.TIMES
+    x = words.TIMES
     assert [
         f"on purpose   fail {x}1, rate {x}1, reset {x}1",
         f"refused      rate {x}1",
@@ -308,7 +313,10 @@ def test_what_was_cancelled_and_dropped_and_scaled_is_said() -> None:
 
     page = timeline.text(report, spans, width=100)
 
-    assert "cancelled    1 after 5 s of waiting where 15 s were planned; wasted 5 s" in page
+    assert (
+        "cancelled    1 during the delay, after 5 s of waiting where 15 s were planned; wasted"
+        in page
+    )
     assert "dropped      2 spans not kept, so not counted here" in page
     assert "time scale   0.5 of the planned delays" in page
     assert "lateness" not in page
@@ -385,7 +393,7 @@ def test_fit_of_the_pauses_is_said_where_there_is_one() -> None:
 )
 def test_length_has_three_digits_that_matter(ns: int, expected: str) -> None:
     """In the unit people would use."""
-    assert expected == timeline.length(ns).replace("\xa0", " ")
+    assert expected == words.length(ns).replace("\xa0", " ")
 
 
 # --- text from clients, width --------------------------------------------------------------------
@@ -407,7 +415,7 @@ def test_length_has_three_digits_that_matter(ns: int, expected: str) -> None:
 )
 def test_client_text_is_printed_in_plain_columns(raw: str, shown: str) -> None:
     """What would move the cursor, or take no column or two, is escaped; what is long is cut."""
-    assert shown == timeline.printable(raw, 32)
+    assert shown == words.printable(raw, 32)
 
 
 def test_keys_and_targets_stand_at_the_right_where_there_is_room() -> None:
@@ -477,3 +485,68 @@ def test_no_line_is_longer_than_asked_for(
     assert max(map(len, lines)) <= min(max(width, 40), 400)
     assert all(one == one.rstrip() and (one.isprintable() or not one) for one in lines)
     assert not lines.pop()
+
+
+# --- findings and retries ------------------------------------------------------------------------
+
+
+def test_findings_stand_between_figures_and_bars() -> None:
+    """The gravest word first, each with its remedy, no line longer than asked for."""
+    spans = spans_of(limited(Random(1), count=25, limit=1, delay=lambda: 0.1))
+    report = build(iter(spans), run="demo", now_ns=BEGIN)
+
+    page = timeline.text(report, spans, findings(report), width=60)
+
+    _, told, *_ = page.split("\n\n")[1:]
+    assert told.startswith("WARNING sequential: 25 requests came one after another")
+    assert "\n  -> If they do not depend on each other" in told
+    assert max(map(len, page.splitlines())) <= 60
+
+
+def test_retries_are_told_with_what_they_have_in_common() -> None:
+    """The policy of all, what was guessed, and whether Retry-After was heeded."""
+    refusal: dict[str, object] = {"status": 429, "retry_after_ns": SECOND}
+    requests = retrying(
+        Random(1), keys=3, backend=Backend(4, lambda: 0.1), pause=lambda k: 2**k, named=False
+    )
+    requests += retrying(
+        Random(1), keys=1, backend=Backend(1, lambda: 0.1, refusal), pause=lambda _: 2
+    )
+    spans = spans_of(requests)
+    report = build(iter(spans), run="demo", now_ns=BEGIN)
+
+    page = " ".join(timeline.text(report, spans, width=120).split())
+
+    assert "retries 13 for 4 keys (12 told by method and target alone)" in page
+    assert "all together pauses from 2 s, each 2x the last" in page.replace(words.TIMES, "x")
+    assert "Retry-After obeyed 1 of 1 time" in page
+
+
+def test_inferred_timeout_is_told_with_the_hang_ups() -> None:
+    """And when they left."""
+    requests = [Request(3 * n, 3 * n + 2, gone(first_byte_ns=None)) for n in range(5)]
+    spans = spans_of(requests)
+    report = build(iter(spans), run="demo", now_ns=BEGIN)
+
+    page = " ".join(timeline.text(report, spans, width=120).split())
+
+    assert "cancelled 5 during the delay" in page
+    assert "; timeout at 2 s" in page
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("░░█", "\x1b[2m░░\x1b[0m\x1b[32m█\x1b[0m"),
+        ("WARNING starved: x", "\x1b[1;31mWARNING\x1b[0m starved: x"),
+        ("note unbounded: x", "\x1b[33mnote\x1b[0m unbounded: x"),
+        ("take note", "take note"),
+        ("FAILED peak", "\x1b[1;31mFAILED\x1b[0m peak"),
+    ],
+)
+def test_colours_dress_marks_and_words_alone(page: str, expected: str) -> None:
+    """Taken off again, the text is what it was."""
+    dressed = timeline.in_colour(page)
+
+    assert expected == dressed
+    assert page == re.sub(r"\x1b\[[0-9;]*m", "", dressed)

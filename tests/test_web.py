@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app import feed as feeds
-from app import keys, web
+from app import keys, svg, web
 from app.checks import NAMES
 from app.spans import FIELDS
 from app.web import RUNS_SHOWN
@@ -171,6 +171,9 @@ async def test_fresh_run_says_where_to_find_what(client: Client, body: bytes, na
         "events": f"{base}/events",
         "check": f"{base}/check",
         "timeline": f"{base}.txt",
+        "svg": f"{base}.svg",
+        "har": f"{base}.har",
+        "trace": f"{base}/trace.json",
     } == document
 
 
@@ -648,11 +651,12 @@ FIGURES = [name for name in NAMES if name not in ("status.NNN", "wait")]
 @pytest.mark.parametrize("name", [*FIGURES, "status.200"])
 async def test_every_figure_can_be_checked(client: Client, run: str, name: str) -> None:
     """Each with its value and its bound."""
-    answer = await client.get(f"/runs/{run}/check?{name}=0..")
+    bound = "none" if name == "findings" else "0.."
+    answer = await client.get(f"/runs/{run}/check?{name}={bound}")
     (result,) = (await answer.json())["checks"]
 
     assert answer.status in (200, 409)
-    assert (name, "0..", answer.status == 200) == (
+    assert (name, bound, answer.status == 200) == (
         result["name"],
         result["bound"],
         result["passed"],
@@ -829,3 +833,124 @@ async def test_whatever_is_asked_of_a_page_never_fails(
 
 def _bytes(headers: dict[str, bytes]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value) for name, value in headers.items()]
+
+
+# --- findings, pictures, archives, comparisons ---------------------------------------------------
+
+
+async def one_after_another(client: Client, run: str, count: int = 12) -> None:
+    for _ in range(count):
+        await client.get(f"/aio?run={run}&delay=100&_=1")
+
+
+async def test_findings_stand_in_the_report_the_text_and_the_page(client: Client) -> None:
+    """One value, in every form."""
+    await one_after_another(client, "loop")
+
+    document = await (await client.get("/runs/loop.json")).json()
+    text = await (await client.get("/runs/loop.txt")).text()
+    page = await (await client.get("/runs/loop", headers=BROWSER)).text()
+
+    [finding] = document["findings"]
+    assert ("sequential", "warn") == (finding["code"], finding["severity"])
+    assert 12 == len(finding["spans"])
+    assert "WARNING sequential: 12 requests came one after another" in text
+    assert "12 requests came one after another" in page
+    assert "start them together" in page
+
+
+@pytest.mark.parametrize(("bound", "status"), [("none", 409), ("..note", 409), ("..warn", 200)])
+async def test_findings_can_be_checked(client: Client, bound: str, status: int) -> None:
+    """A failing check names the findings and the spans."""
+    await one_after_another(client, "loop")
+
+    answer = await client.get(f"/runs/loop/check?findings={bound}")
+
+    [result] = (await answer.json())["checks"]
+    assert (status, "warn") == (answer.status, result["value"])
+    failed = ["sequential"] if status == 409 else []
+    assert failed == [finding["code"] for finding in result["findings"]]
+    assert bool(failed) == bool(result["spans"])
+
+
+async def test_run_without_warnings_passes_the_check(client: Client, run: str) -> None:
+    """Notes are no warnings; an unknown run has neither."""
+    for name in (run, "nobody"):
+        answer = await client.get(f"/runs/{name}/check?findings=none")
+        assert 200 == answer.status
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "begin"),
+    [
+        (".svg", "image/svg+xml", "<svg "),
+        (".har", "application/json", '{"log": '),
+        ("/trace.json", "application/json", '{"displayTimeUnit"'),
+        ("/compare/other", "text/plain", " "),
+        ("/compare/other.txt", "text/plain", " "),
+        ("/compare/other.json", "application/json", "{"),
+        ("/compare/other.svg", "image/svg+xml", "<svg "),
+    ],
+)
+async def test_run_has_other_forms(
+    client: Client, run: str, path: str, content_type: str, begin: str
+) -> None:
+    """Each with its media type, and for no cache to keep."""
+    await client.get("/aio?delay=1&run=other")
+
+    answer = await client.get(f"/runs/{run}{path}")
+
+    assert (200, content_type, "no-store") == (
+        answer.status,
+        answer.content_type,
+        answer.headers["Cache-Control"],
+    )
+    assert (await answer.text()).startswith(begin)
+    head = await client.head(f"/runs/{run}{path}")
+    assert (200, b"") == (head.status, await head.read())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nobody.svg",
+        "nobody.har",
+        "nobody/trace.json",
+        "nobody/compare/{run}",
+        "{run}/compare/nobody",
+    ],
+)
+async def test_forms_of_an_unknown_run_are_not_there(client: Client, run: str, path: str) -> None:
+    """404, as for the report."""
+    assert 404 == (await client.get(f"/runs/{path.format(run=run)}")).status
+
+
+async def test_crowded_run_is_drawn_from_all_its_spans(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when they are more than are drawn one by one."""
+    monkeypatch.setattr(svg, "MOST_BARS", 5)
+    await asyncio.gather(*(client.get("/aio?delay=100&run=crowd") for _ in range(9)))
+
+    picture = await (await client.get("/runs/crowd.svg")).text()
+
+    assert 'class="completed area"' in picture
+    assert "completed 9" in picture
+
+
+async def test_comparison_says_what_came_and_went(client: Client) -> None:
+    """The findings of the one that the other has not."""
+    await one_after_another(client, "loop")
+    await asyncio.gather(*(client.get("/aio?delay=100&run=gather") for _ in range(12)))
+
+    compared = await (await client.get("/runs/loop/compare/gather.json")).json()
+
+    assert ["loop", "gather"] == compared["runs"]
+    assert ["sequential"] == [one["code"] for one in compared["findings"]["vanished"]]
+
+
+async def test_width_of_a_comparison_is_held_within_bounds(client: Client, run: str) -> None:
+    """As that of a timeline is."""
+    answer = await client.get(f"/runs/{run}/compare/{run}?width=39")
+
+    assert 400 == answer.status

@@ -7,7 +7,9 @@ Everything nginx writes stays in the folder that this is started in.
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 ECHO = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")  # where Debian puts it
 
@@ -42,15 +44,19 @@ def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=4_096)
     port = listener.getsockname()[1]
     files = os.sysconf("SC_OPEN_MAX")
-    Path("nginx.conf").write_text(
-        CONFIGURATION.format(module=ECHO, files=files, port=port), encoding="utf-8"
-    )
     print(f"http://127.0.0.1:{port}", flush=True)
-    listener.set_inheritable(True)
+    become_nginx(CONFIGURATION.format(module=ECHO, files=files, port=port), [listener])
+
+
+def become_nginx(configuration: str, listeners: Sequence[socket.socket]) -> NoReturn:
+    """Let nginx take this process and its sockets over, in the folder where it is."""
+    Path("nginx.conf").write_text(configuration, encoding="utf-8")
+    for listener in listeners:
+        listener.set_inheritable(True)
     # NGINX names sockets that are open already: how nginx hands its own to a new nginx.
-    environment = {**os.environ, "NGINX": f"{listener.fileno()};"}
-    folder = str(Path.cwd())
-    os.execvpe("nginx", ["nginx", "-p", folder, "-c", "nginx.conf", "-e", "stderr"], environment)
+    handed = "".join(f"{listener.fileno()};" for listener in listeners)
+    command = ["nginx", "-p", str(Path.cwd()), "-c", "nginx.conf", "-e", "stderr"]
+    os.execvpe("nginx", command, {**os.environ, "NGINX": handed})
 
 
 if __name__ == "__main__":

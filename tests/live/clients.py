@@ -1,135 +1,265 @@
 """
-What real clients make of each fault: the table in docs/faults.md.
+Real clients as people write them, well and badly: what each does, and what it is to be told.
 
-`python -m tests.live.clients` starts a server, drives the clients against it, and writes the table
-into the document. A test does the same and compares.
+Each takes a server's address and a run of its own, and sends it some requests within a few seconds.
 """
 
 import asyncio
-import re
+import concurrent.futures
+import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import httpx
 import requests
+import tenacity
 
-from app.faults import SILENT, Fault
-from tests.live.process import Dawdle, environment
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_S = 45
 
-# The timeouts of the clients; against silence, which would last, and for what comes for sure.
-BRIEF_S, LONG_S = 0.5, 45.0
-DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
-HEADING = "## What your client sees"
+Script = Callable[[str], None]  # is told the address of `/aio` with the run in it
 
 
-def whole(received: bytes, status: int) -> str:
-    """What a client says that has noticed nothing."""
-    return f"no error: {status}, {len(received)} bytes"
+@dataclass(frozen=True)
+class Client:
+    """A client, and the codes of what it is to be told, all of that severity."""
+
+    words: str
+    script: Script
+    codes: tuple[str, ...] = ()
+    severity: str = "warn"
 
 
-def named(error: BaseException) -> str:
-    """What a client raises."""
-    return f"`{type(error).__name__}`"
+def _urls(aio: str, count: int, delay: str) -> Iterator[str]:
+    """So many requests, each with a target of its own."""
+    return (f"{aio}&delay={delay}&_={number}" for number in range(count))
 
 
-def by_aiohttp(url: str, patience_s: float) -> str:
-    """A session of its own, as for one request."""
+def _running(script: Callable[[str], Awaitable[object]]) -> Script:
+    """An asynchronous client as a plain one."""
 
-    async def ask() -> str:
-        timeout = aiohttp.ClientTimeout(total=patience_s)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as reply:
-            return whole(await reply.read(), reply.status)
+    async def whole(aio: str) -> None:
+        await script(aio)
 
-    try:
-        return asyncio.run(ask())
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return named(error)
+    return lambda aio: asyncio.run(whole(aio))
 
 
-def by_httpx(url: str, patience_s: float) -> str:
-    """The function for one request."""
-    try:
-        reply = httpx.get(url, timeout=patience_s)
-    except httpx.HTTPError as error:
-        return named(error)
-    return whole(reply.content, reply.status_code)
+async def _read(session: aiohttp.ClientSession, url: str) -> None:
+    async with session.get(url) as reply:
+        await reply.read()
 
 
-def by_requests(url: str, patience_s: float) -> str:
-    """The function for one request; urllib3 is below it."""
-    try:
-        reply = requests.get(url, timeout=patience_s)
-    except requests.RequestException as error:
-        return named(error)
-    return whole(reply.content, reply.status_code)
+async def _bounded(
+    ask: Callable[[str], Awaitable[object]], urls: Iterable[str], limit: int
+) -> None:
+    """No more than so many at a time."""
+    slots = asyncio.Semaphore(limit)
+
+    async def one(url: str) -> None:
+        async with slots:
+            await ask(url)
+
+    await asyncio.gather(*map(one, urls))
 
 
-def by_curl(url: str, patience_s: float) -> str:
-    """The command, and its exit status."""
-    program = shutil.which("curl")
-    assert program is not None
-    line = [program, "-sS", "-m", str(patience_s), "-o", "-", "-w", "%{stderr}%{http_code}", url]
-    ended = subprocess.run(line, capture_output=True, check=False)
-    if ended.returncode:
-        return f"exit status {ended.returncode}"
-    return whole(ended.stdout, int(ended.stderr))
+# --- how many at a time --------------------------------------------------------------------------
 
 
-CLIENTS: dict[str, Callable[[str, float], str]] = {
-    "aiohttp": by_aiohttp,
-    "httpx": by_httpx,
-    "requests": by_requests,
-    "curl": by_curl,
-}
+async def _loop(aio: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        for url in _urls(aio, 12, "100ms"):
+            await _read(session, url)
 
 
-def outcomes(server: Dawdle, clients: Iterable[str]) -> dict[Fault, list[str]]:
-    """What each of the clients makes of each fault, all at once."""
-    with ThreadPoolExecutor() as pool:
-        asked = {
-            fault: [pool.submit(outcome, server, client, fault) for client in clients]
-            for fault in Fault
-        }
-        return {fault: [one.result() for one in row] for fault, row in asked.items()}
+async def _default_connector(aio: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        await asyncio.gather(*(_read(session, url) for url in _urls(aio, 400, "200-500ms")))
 
 
-def outcome(server: Dawdle, client: str, fault: Fault) -> str:
-    """What it says, and how often it asked if that was more than once."""
-    run = f"{client}-{fault}"
-    url = f"{server.url}/aio?run={run}&delay=10ms&size=100&fault={fault}"
-    said = CLIENTS[client](url, BRIEF_S if fault in SILENT else LONG_S)
-    times = len(server.settled(run))
-    return said if times == 1 else f"{said}, having asked {times} times"
+async def _no_limit(aio: str) -> None:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.gather(*(_read(session, url) for url in _urls(aio, 150, "1s")))
 
 
-def table(rows: dict[Fault, list[str]], clients: Iterable[str]) -> str:
-    """The same in Markdown."""
-    lines = [["fault", *clients], ["---"] * (1 + len([*clients]))]
-    lines += [[f"`{fault}`", *row] for fault, row in rows.items()]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+async def _batches(aio: str) -> None:
+    urls = list(_urls(aio, 50, "50-500ms"))
+    async with aiohttp.ClientSession() as session:
+        for start in range(0, len(urls), 10):
+            await asyncio.gather(*(_read(session, url) for url in urls[start : start + 10]))
 
 
-def written() -> str:
-    """The table as the document has it."""
-    text = DOCUMENT.read_text(encoding="utf-8").partition(f"{HEADING}\n")[2]
-    return "".join(re.findall(r"(?m)^\|.*\n", text.partition("\n## ")[0]))
+async def _blocked_loop(aio: str) -> None:
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(url: str) -> None:
+            await _read(session, url)
+            if url.endswith("0"):
+                time.sleep(0.3)  # noqa: ASYNC251  # what must not be done, is done
+
+        await _bounded(ask, _urls(aio, 80, "50-250ms"), 12)
 
 
-def main() -> None:
-    """Write the table anew."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Dawdle(Path(folder), environ=environment()) as server,
-    ):
-        rows = outcomes(server.listening(), CLIENTS)
-    text = DOCUMENT.read_text(encoding="utf-8")
-    DOCUMENT.write_text(text.replace(written(), table(rows, CLIENTS)), encoding="utf-8")
+async def _httpx_limits(aio: str) -> None:
+    async with httpx.AsyncClient(timeout=None) as session:
+        await asyncio.gather(*(session.get(url) for url in _urls(aio, 220, "1200-2000ms")))
 
 
-if __name__ == "__main__":
-    main()
+def _requests_in_threads(aio: str) -> None:
+    with requests.Session() as session, concurrent.futures.ThreadPoolExecutor(10) as pool:
+        list(pool.map(session.get, _urls(aio, 100, "50-150ms")))
+
+
+def _curl_in_a_loop(aio: str) -> None:
+    lines = 'for n in 1 2 3 4 5 6 7 8 9 10 11 12; do curl -s "$0&delay=100-300ms&_=$n"; done'
+    subprocess.run(["/bin/sh", "-c", lines, aio], check=True, capture_output=True)
+
+
+def browser() -> str | None:
+    """The browser of this machine, if there is one."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def _browser(aio: str) -> None:
+    """A page whose script fetches thirty addresses at once; done when all are answered."""
+    found = browser()
+    assert found is not None
+    urls = json.dumps(list(_urls(aio, 30, "100-300ms")))
+    script = f"Promise.all({urls}.map(url => fetch(url).then(reply => reply.text())))"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        page = Path(folder, "page.html")
+        page.write_text(f"<!doctype html><script>{script}</script>", encoding="utf-8")
+        options = ("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--no-first-run")
+        # Time in the page stands still while it waits for a reply, and then the budget is spent.
+        patient = ("--virtual-time-budget=20000", f"--user-data-dir={folder}/profile")
+        subprocess.run(
+            [found, *options, *patient, page.as_uri()],
+            check=True,
+            capture_output=True,
+            timeout=PATIENCE_S,
+        )
+
+
+# --- connections, timeouts, doubles --------------------------------------------------------------
+
+
+async def _session_per_url(aio: str) -> None:
+    async def ask(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            await _read(session, url)
+
+    await _bounded(ask, _urls(aio, 60, "50-150ms"), 10)
+
+
+async def _timeout(aio: str) -> None:
+    """`asyncio.timeout(5)` at a tenth of the time, around each call."""
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(url: str) -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await _read(session, url)
+
+        await _bounded(ask, _urls(aio, 60, "100-900ms"), 15)
+
+
+async def _hedge(aio: str) -> None:
+    """A second attempt for whoever is slow, and the first one goes on."""
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(url: str) -> None:
+            first = asyncio.create_task(_read(session, url))
+            await asyncio.wait([first], timeout=0.2)
+            if not first.done():
+                await asyncio.gather(first, _read(session, url))
+
+        keyed = (
+            f"{url}&key=order-{n}" for n, url in enumerate(_urls(aio, 8, "100ms:0.4,900ms:0.6"))
+        )
+        await asyncio.gather(*map(ask, keyed))
+
+
+# --- retries -------------------------------------------------------------------------------------
+
+
+async def _retrying(aio: str, *, keys: int, attempts: int, **policy: object) -> None:
+    """Each key is tried so often by tenacity, and fails each time."""
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+
+        async def ask(url: str) -> None:
+            retry = tenacity.AsyncRetrying(
+                stop=tenacity.stop_after_attempt(attempts),
+                **policy,  # type: ignore[arg-type]  # settings of several types
+            )
+            with suppress(tenacity.RetryError):
+                await retry(_read, session, url)
+
+        urls = (f"{aio}&delay=50ms&status=503&key=order-{n}" for n in range(keys))
+        await asyncio.gather(*map(ask, urls))
+
+
+_at_once = partial(_retrying, keys=3, attempts=6)
+_in_step = partial(
+    _retrying, keys=12, attempts=3, wait=tenacity.wait_exponential(multiplier=0.4, min=0)
+)
+_jittered = partial(
+    _retrying, keys=12, attempts=4, wait=tenacity.wait_random_exponential(multiplier=0.3)
+)
+
+
+# --- those who behave ----------------------------------------------------------------------------
+
+
+async def _semaphore(aio: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        await _bounded(partial(_read, session), _urls(aio, 100, "50-250ms"), 20)
+
+
+async def _httpx_bounded(aio: str) -> None:
+    async with httpx.AsyncClient(timeout=None) as session:
+        await _bounded(session.get, _urls(aio, 60, "50-150ms"), 8)
+
+
+async def _httpx_at_once(aio: str) -> None:
+    async with httpx.AsyncClient(timeout=None) as session:
+        await asyncio.gather(*(session.get(url) for url in _urls(aio, 30, "100-500ms")))
+
+
+BAD = (
+    Client("aiohttp, one await after another", _running(_loop), ("sequential",)),
+    Client("curl in a shell loop", _curl_in_a_loop, ("sequential",)),
+    Client(
+        "aiohttp, gather over its default connector",
+        _running(_default_connector),
+        ("concurrency_plateau",),
+    ),
+    Client(
+        "httpx, gather over its default limits", _running(_httpx_limits), ("concurrency_plateau",)
+    ),
+    Client(
+        "requests in a thread pool of 10", _requests_in_threads, ("concurrency_plateau",), "note"
+    ),
+    Client("a browser with 30 URLs", _browser, ("concurrency_plateau",), "note"),
+    Client("aiohttp with limit=0", _running(_no_limit), ("unbounded",)),
+    Client("aiohttp, gather in batches of 10", _running(_batches), ("starved",)),
+    Client("aiohttp, 0.3 s of blocking work now and then", _running(_blocked_loop), ("starved",)),
+    Client("aiohttp, a session per URL", _running(_session_per_url), ("connection_per_request",)),
+    Client("asyncio.timeout around calls", _running(_timeout), ("client_timeout", "wasted_work")),
+    Client("tenacity without a wait", _running(_at_once), ("retry_without_backoff",)),
+    Client("tenacity, exponential without jitter", _running(_in_step), ("retry_in_lockstep",)),
+    Client("a second attempt beside the first", _running(_hedge), ("duplicate_in_flight",)),
+)
+
+GOOD = (
+    Client("aiohttp, a semaphore of 20", _running(_semaphore)),
+    Client("httpx, eight at a time", _running(_httpx_bounded)),
+    Client("httpx, thirty at once", _running(_httpx_at_once)),
+    Client("tenacity, exponential with full jitter", _running(_jittered)),
+)

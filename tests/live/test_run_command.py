@@ -9,6 +9,7 @@ from signal import SIGKILL, SIGTERM
 from typing import Any
 
 import pytest
+from junitparser import JUnitXml
 
 from tests.live.conftest import Start
 from tests.live.process import PATIENCE_S, Dawdle, command, dawdle, environment, until
@@ -300,3 +301,94 @@ def test_report_that_can_not_be_had_is_a_sentence(two_runs: Dawdle, tmp_path: Pa
     assert (2, "") == (nobody.returncode, nobody.stdout)
     assert nobody.stderr.startswith("dawdle: no Dawdle answers at http://127.0.0.1:1 ")
     assert 1 == nobody.stderr.count("\n")
+
+
+def test_report_comes_in_every_format(two_runs: Dawdle, tmp_path: Path) -> None:
+    """Whole, and alone on standard output."""
+    url = ("--url", two_runs.url)
+
+    picture = dawdle(tmp_path, "report", "two", "--format", "svg", *url).stdout
+    archive = json.loads(dawdle(tmp_path, "report", "two", "--format", "har", *url).stdout)
+    trace = json.loads(dawdle(tmp_path, "report", "two", "--format", "trace", *url).stdout)
+
+    assert picture.startswith("<svg ")
+    assert picture.endswith("</svg>\n")
+    count = two_runs.report("two")["figures"]["requests"]
+    assert count == len(archive["log"]["entries"])
+    assert count == sum(event["name"].startswith("GET") for event in trace["traceEvents"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--json", "--format", "svg"), "exclude each other"),
+        (("--watch", "--check", "peak=1"), "has no end to judge"),
+        (("--watch", "--json"), "has no end to judge"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(
+    tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    """Before anybody is asked."""
+    ended = dawdle(tmp_path, "report", *options)
+
+    assert (2, "") == (ended.returncode, ended.stdout)
+    assert words in ended.stderr
+
+
+def test_comparison_has_both_runs_on_one_axis(two_runs: Dawdle, tmp_path: Path) -> None:
+    """Figures first, then the bars of each."""
+    ended = dawdle(tmp_path, "compare", "one", "two", "--url", two_runs.url)
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    head, *pictures = ended.stdout.split("\n\n")
+    assert ["one", "two"] == head.splitlines()[0].split()
+    assert ["one", "two"] == [picture.splitlines()[0] for picture in pictures]
+
+
+def test_watching_tells_what_comes_until_the_run_is_gone(server: Dawdle, tmp_path: Path) -> None:
+    """In a log, a line for what is new."""
+    name = server.make_run()
+    watching = subprocess.Popen(
+        command("report", name, "--watch", "--url", server.url),
+        cwd=tmp_path,
+        env=environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None
+    with watching.stdout as lines:
+        assert f"{name}: no requests yet\n" == lines.readline()
+        server.get(f"/aio?run={name}&delay=1ms")
+        while "1 completed" not in (line := lines.readline()):
+            assert line.startswith(f"{name}: 1 request ")
+        server.get(f"/runs/{name}", method="DELETE")
+        watching.wait(PATIENCE_S)
+
+    assert watching.returncode in (0, 2)  # it may have looked just after the end
+
+
+def test_verdict_and_findings_are_written_for_continuous_integration(tmp_path: Path) -> None:
+    """Also when a check fails."""
+    ended = run(
+        tmp_path,
+        *("--check", "findings=none&requests=11", "--junit", "told.xml"),
+        asking=["/aio?delay=100ms"] * 12,
+    )
+
+    assert 1 == ended.returncode
+    assert "FAILED findings=none: it is warn: " in ended.stdout
+    assert "WARNING sequential: 12 requests came one after another" in ended.stdout
+    [suite] = JUnitXml.fromfile(str(tmp_path / "told.xml"))
+    failed = {case.name for case in suite if case.result}
+    assert {"findings=none", "requests=11", "sequential"} <= failed
+
+
+def test_file_that_can_not_be_written_is_a_sentence_before_the_command_starts(
+    tmp_path: Path,
+) -> None:
+    """Better no run than one whose results are lost."""
+    ended = run(tmp_path, "--junit", "nowhere/told.xml", asking=["/aio?delay=0"])
+
+    assert (2, "") == (ended.returncode, ended.stdout)
+    assert "--junit: nowhere/told.xml can't be written" in ended.stderr

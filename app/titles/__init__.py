@@ -1,0 +1,1 @@
+"""Titles of pages: fetched concurrently, safely, and kept."""
