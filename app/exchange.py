@@ -22,7 +22,7 @@ from app.pacing import Drip
 from app.passage import Passage
 from app.plan import Asked, Knobs, Ordinal, Plan, Planner, draw, draws_for
 from app.recorder import Recorder
-from app.reply import whole_seconds
+from app.reply import whole_seconds_ns
 from app.runs import Run, Runs
 from app.spans import Kind, Outcome, Span
 
@@ -412,7 +412,7 @@ class Exchange:
         asked_ns = reply.retry_after_ns(self.plan, self.span.time_scale, problem.status)
         if asked_ns is not None or problem.retry_after_ns is None:
             return asked_ns
-        return whole_seconds(problem.retry_after_ns)
+        return whole_seconds_ns(problem.retry_after_ns)
 
     def _begin_drip(self, delay_ns: int) -> None:
         plan = self.plan

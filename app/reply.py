@@ -102,12 +102,12 @@ def retry_after_ns(plan: Plan, time_scale: float, status: int | None = None) -> 
     """What `Retry-After` says by that plan, with its own status or another; None: nothing."""
     if plan.retry_after_ns is None or (status or plan.status) not in RETRYABLE:
         return None
-    return whole_seconds(round(plan.retry_after_ns * time_scale))
+    return whole_seconds_ns(round(plan.retry_after_ns * time_scale))
 
 
-def whole_seconds(ns: int) -> int:
+def whole_seconds_ns(ns: int) -> int:
     """
-    Nanoseconds that `Retry-After` can tell: RFC 9110 section 10.2.3 knows whole seconds only.
+    A length as `Retry-After` has them: RFC 9110 section 10.2.3 knows whole seconds only.
 
     Rounded up, so that who obeys does not come too early.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from app.faults import Fault
 from tests.live.conftest import Start
-from tests.live.faulted_clients import CLIENTS, DOCUMENT, outcomes, table, written
+from tests.live.faulted import CLIENTS, DOCUMENT, outcomes, table, written
 
 pytestmark = pytest.mark.live
 
@@ -27,7 +27,7 @@ def test_table_names_every_fault_and_every_client() -> None:
 
 
 def test_clients_see_what_the_table_says(start: Start) -> None:
-    """`python -m tests.live.faulted_clients` writes it anew; curl is asked where there is one."""
+    """`python -m tests.live.faulted` writes it anew; curl is asked where it is installed."""
     clients = [client for client in CLIENTS if client != "curl" or shutil.which("curl")]
     server = start()
 

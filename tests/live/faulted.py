@@ -1,8 +1,8 @@
 """
 What real clients make of each fault: the table in docs/faults.md.
 
-`python -m tests.live.faulted_clients` starts a server, drives the clients against it, and writes
-the table into the document. A test does the same and compares.
+`python -m tests.live.faulted` starts a server, drives the clients against it, and writes the table
+into the document. A test does the same and compares.
 """
 
 import asyncio
