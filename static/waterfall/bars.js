@@ -160,7 +160,7 @@ export class Bars {
       ink.fresh.moveTo(begin + 3, y + h / 2);
       ink.fresh.arc(begin, y + h / 2, 3, 0, 2 * Math.PI);
     }
-    if (look.height >= WORDS) this.words(spans, place, begin, over, box, width);
+    if (look.height >= WORDS) this.words(spans, place, free, over, box);
   }
 
   waiting(span, free, reply, { y, h }) {
@@ -221,22 +221,19 @@ export class Bars {
     this.ink.rails.lineTo(begin, middle);
   }
 
-  words(spans, place, begin, over, { y, h }, width) {
+  // Beside the bar, or in it when it is long: by request rather beside, else rather in it.
+  words(spans, place, free, over, { y, h }) {
     const { axis, look, ink } = this;
-    const text = wordsBeside(spans[place], look.now, spans[place + 1]);
+    const [span, next] = [spans[place], spans[place + 1]];
+    const text = wordsBeside(span, look.now, next);
     if (!text || over < axis.left) return;
     const room = 6 * text.length + 10;
-    const inside = { text, x: begin + 6, y: y + h / 2 + 0.5, inside: true };
-    const fits = width > room && begin >= axis.left;
-    if (look.grouping !== "request" && width > room) {
-      if (fits) ink.texts.push(inside);
-      return;
-    }
-    const { due } = spans[place];
-    const from = Math.max(over, due === null ? 0 : axis.x(due)) + 9;
-    const next = spans[place + 1] ? axis.x(spans[place + 1].begin) : axis.left + axis.width + look.after;
-    if (from + room < next) ink.texts.push({ ...inside, x: from, inside: false });
-    else if (fits && !spans[place + 1]) ink.texts.push(inside);
+    const fits = over - free > room && free >= axis.left;
+    const from = Math.max(over, span.due === null ? 0 : axis.x(span.due)) + 9;
+    const until = next ? axis.x(next.begin) : axis.left + axis.width + look.after;
+    const isFree = from + room < until;
+    const inside = fits && (look.grouping !== "request" || (!isFree && !next));
+    if (inside || isFree) ink.texts.push({ text, x: inside ? free + 6 : from, y: y + h / 2 + 0.5, inside });
   }
 }
 

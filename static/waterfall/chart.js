@@ -13,7 +13,7 @@ import { cut, length, plural } from "./words.js";
 const MANY_ROWS = 60; // beyond, a row is a slot unless somebody wants otherwise
 const FARTHEST = 2; // times what happened: plans beyond it would squeeze that
 const ROOM = 440; // pixels, at most, for rows
-const MARGIN = 44;
+const MARGIN = 46;
 const LABELS = 178;
 const PHONE = 620;
 const AFTER = 46; // pixels after the axis, for the last words
@@ -74,6 +74,7 @@ export class Chart {
 
   usualGrouping() {
     const { list } = this.loaded.spans;
+    if (this.loaded.crowd) return "slot";
     const isRetried = list.some((span) => span.fields.attempt > 1);
     if (this.scroller.clientWidth < PHONE) return "slot";
     return list.length <= MANY_ROWS || (isRetried && list.length <= 4 * MANY_ROWS) ? "request" : "slot";
@@ -108,7 +109,7 @@ export class Chart {
   }
 
   get labelWidth() {
-    if (this.loaded.crowd || this.rowsKind !== "request") return this.isPhone ? 30 : MARGIN;
+    if (this.loaded.crowd || this.rowsKind !== "request") return this.isPhone ? 32 : MARGIN;
     return this.isPhone ? 10 : LABELS;
   }
 
@@ -280,12 +281,12 @@ export class Chart {
     canvas.fillStyle = this.theme.ink2;
     canvas.font = this.theme.ui;
     canvas.textAlign = isUnder ? "left" : "right";
-    canvas.fillText(name, isUnder ? 8 : 34, y, 30);
+    canvas.fillText(name, isUnder ? 8 : Math.min(this.axis.left - 9, 34), y);
     if (!words) return;
     canvas.fillStyle = this.theme.ink;
     canvas.font = this.theme.mono;
     canvas.textAlign = "left";
-    canvas.fillText(cut(words, isUnder ? 46 : 19), 42, y);
+    canvas.fillText(cut(words, isUnder ? 46 : 19), isUnder ? 34 : 42, y);
   }
 
   // --- finding spans ----------------------------------------------------------------------------

@@ -7,10 +7,10 @@ export function drawCrowd(canvas, axis, { begin_ns: begin, column_ns: length, co
     MARKS.reduce((sum, mark) => sum + (ends[mark]?.[at] ?? 0), 0));
   const most = Math.max(1, ...sums);
   for (let at = 0; at < columns; at++) {
-    const x = axis.x(begin + at * length);
-    const width = length / axis.perPixel;
-    if (sums[at] && x + width >= axis.left && x <= axis.left + axis.width) {
-      drawColumn(canvas, { x: Math.max(x, axis.left), width: Math.max(width, 1), at, ends, scale: (room - 12) / most }, room, theme);
+    const x = Math.round(axis.x(begin + at * length));
+    const width = Math.max(Math.round(axis.x(begin + (at + 1) * length)) - x, 1);
+    if (sums[at] && x >= axis.left - width && x <= axis.left + axis.width) {
+      drawColumn(canvas, { x, width, at, ends, scale: (room - 12) / most }, room, theme);
     }
   }
 }

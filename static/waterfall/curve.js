@@ -55,6 +55,7 @@ export class Curve {
     this.queue = new Level(moments(queued, "begin"), moments(queued, "free"));
     this.peak = 0;
     this.peakAt = 0;
+    this.isExact = true;
     this.flight.level.forEach((level, step) => {
       if (level > this.peak) [this.peak, this.peakAt] = [level, this.flight.at[step]];
     });
@@ -68,6 +69,7 @@ export class Counted {
   constructor({ step_ns: step, levels }) {
     this.peak = Math.max(0, ...levels);
     this.peakAt = Math.max(0, levels.indexOf(this.peak)) * step;
+    this.isExact = false;
     this.flight = new Steps(step, levels);
     this.queue = new Steps(step, []);
   }

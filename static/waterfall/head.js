@@ -65,7 +65,12 @@ export class Head {
   window() {
     const { canvas, axis, theme } = this;
     const [from, to] = [this.stripX(axis.from), this.stripX(axis.to)];
-    canvas.strokeStyle = theme.line2;
+    canvas.fillStyle = theme.sunk;
+    canvas.globalAlpha = 0.65;
+    canvas.fillRect(axis.left, 0, from - axis.left, STRIP);
+    canvas.fillRect(to, 0, axis.left + axis.width - to, STRIP);
+    canvas.globalAlpha = 1;
+    canvas.strokeStyle = theme.ink;
     canvas.lineWidth = 1;
     canvas.strokeRect(Math.round(from) + 0.5, 0.5, Math.round(to - from) - 1, STRIP - 1);
     canvas.fillStyle = theme.ink;
@@ -148,10 +153,10 @@ export class Head {
 
   peak() {
     const { canvas, axis, theme, state } = this;
-    const { peak, peakAt } = state.curve;
+    const { peak, peakAt, isExact } = state.curve;
     if (!peak || peakAt < axis.from || peakAt > axis.to) return;
     const x = axis.x(peakAt);
-    const text = `peak ${thousands(peak)} at ${length(peakAt)}`;
+    const text = `peak ${thousands(peak)}${isExact ? ` at ${length(peakAt)}` : ""}`;
     canvas.beginPath();
     canvas.arc(x, this.y(peak), 3, 0, 2 * Math.PI);
     canvas.fill();

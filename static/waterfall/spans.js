@@ -52,6 +52,8 @@ export class Spans {
     this.list = [];
     this.byId = new Map();
     this.attempts = new Map(); // key -> its spans in order of arrival
+    this.open = 0;
+    this.lastEnd = 0;
   }
 
   // Spans by columns, as the server sends many: a value that all have in common stands alone.
@@ -94,21 +96,20 @@ export class Spans {
     this.attempts.get(span.key).push(span);
   }
 
+  // Puts all in order, once some have been added or have changed.
   sort() {
     const earlier = (one, other) => one.begin - other.begin;
     if (this.list.some((span, at) => at && span.begin < this.list[at - 1].begin)) {
       this.list.sort(earlier);
       this.attempts.forEach((spans) => spans.sort(earlier));
     }
-    this.list.forEach((span, at) => { span.place = at; });
-  }
-
-  get open() {
-    return this.list.filter((span) => span.isOpen).length;
-  }
-
-  get lastEnd() {
-    return this.list.reduce((last, span) => (span.isOpen ? last : Math.max(last, span.end)), 0);
+    this.open = 0;
+    this.lastEnd = 0;
+    this.list.forEach((span, at) => {
+      span.place = at;
+      if (span.isOpen) this.open += 1;
+      else this.lastEnd = Math.max(this.lastEnd, span.end);
+    });
   }
 
   attemptsOf(span) {
