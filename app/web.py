@@ -39,7 +39,7 @@ from app.titles.web import ROUTES as TITLES_ROUTES
 from app.websocket import websocket_echo
 
 SPANS_SHOWN = 200  # in a page's table and a text timeline; exports have them all
-PIECE = 200  # spans of an export written at a time: some 5 ms in which nobody else is served
+PIECE = 200  # spans written as text at a time: some 5 ms in which nobody else is served
 RUNS_SHOWN = 200  # in the page; the JSON has them all
 LARGEST_BODY = 64 * 1024  # of a control page, which reads but a name or a token
 IDS_ASKED = 100
@@ -249,6 +249,14 @@ def _spans(app: web.Application, name: str) -> AsyncIterator[list[Span]]:
     return app[keys.JOURNAL].spans(name, lambda: recorder.in_flight(name))
 
 
+async def _pieces(app: web.Application, name: str) -> AsyncIterator[list[Span]]:
+    """The spans of the run, so few at a time that others are served between."""
+    async for batch in _spans(app, name):
+        for start in range(0, len(batch), PIECE):
+            yield batch[start : start + PIECE]
+            await asyncio.sleep(0)  # others are due, and who takes a piece may wait for nothing
+
+
 async def delete_run(request: web.Request) -> web.StreamResponse:
     """Answer what waits in the run with 503, at once, and forget it."""
     run = request.app[keys.RUNS].expect(request.match_info["run"])
@@ -273,8 +281,8 @@ async def show_waterfall(request: web.Request) -> web.StreamResponse:
     selection = waterfall.Selection(now_ns=now_ns, window=window, ids=ids, most=most)
     is_crowded = run.arrived > most and window is None and not ids
     if not is_crowded:
-        async for batch in _spans(app, run.name):
-            selection.add(batch)
+        async for piece in _pieces(app, run.name):
+            selection.add(piece)
     if is_crowded or selection.is_crowded:
         return _lines_reply((await _crowd(request, run.name, window)).lines(position))
     return _lines_reply(selection.lines(position))
@@ -285,8 +293,8 @@ async def _crowd(
 ) -> waterfall.Crowd:
     read = await _read(request, name, shown=0)
     crowd = waterfall.Crowd(read.report, window)
-    async for batch in _spans(request.app, name):
-        crowd.add(batch)
+    async for piece in _pieces(request.app, name):
+        crowd.add(piece)
     return crowd
 
 
@@ -358,10 +366,8 @@ async def _export(request: web.Request, run: Run, export: Export) -> web.StreamR
         return response
     writer = export.writer(str(request.url.origin()), request.app[keys.CLOCK].now())
     await response.write(writer.head.encode())
-    async for batch in _spans(request.app, run.name):
-        for start in range(0, len(batch), PIECE):
-            await response.write(writer.lines(batch[start : start + PIECE]).encode())
-            await asyncio.sleep(0)  # others are due; writing alone may not wait for anything
+    async for piece in _pieces(request.app, run.name):
+        await response.write(writer.lines(piece).encode())
     await response.write(writer.tail.encode())
     await response.write_eof()
     return response

@@ -13,8 +13,8 @@ from tests.live.process import Dawdle, environment
 pytestmark = pytest.mark.live
 
 WIDTHS = (320, 390, 768, 1080, 1440, 1920)
-PAGES = ("/", "/runs", "/runs/checkout", "/runs/crowd", "/runs/empty-1", "/runs/none")
-CHECKED = ("/", "/runs", "/runs/short", "/runs/empty-1", "/runs/none")
+PAGES = ("/", "/runs", "/runs/checkout", "/runs/crowd", "/runs/empty-1", "/runs/none", "/titles")
+CHECKED = ("/", "/runs", "/runs/short", "/runs/empty-1", "/runs/none", "/titles", "/titles/none")
 
 
 @pytest.fixture(scope="module")
