@@ -7,7 +7,7 @@ from app import __version__, timeline, words
 from app.clock import iso_text, utc
 from app.plain import plain
 from app.report import Report
-from app.spans import Outcome
+from app.spans import Outcome, span_name
 
 NONE = "\N{EN DASH}"
 
@@ -90,6 +90,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "thousands": count_text,
     "times": times_text,
     "per_cent": percent_text,
+    "span_name": span_name,
     "policy": timeline.pauses,
     "plain": plain,
 }

@@ -1,11 +1,13 @@
 """What happened to one request, or one echo connection, from arrival to its end."""
 
 import enum
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 # A span's number is its boot (how often this data folder was served) and its place in that boot.
 SEQUENCE_BITS = 40
+_NAME = re.compile(r"([0-9]{1,9})-([0-9]{1,13})", re.ASCII)
 
 
 class Kind(enum.StrEnum):
@@ -111,6 +113,19 @@ def span_id(boot: int, sequence: int) -> int:
 def span_name(number: int) -> str:
     """`BOOT-SEQ` for a span's number."""
     return f"{number >> SEQUENCE_BITS}-{number & (1 << SEQUENCE_BITS) - 1}"
+
+
+def span_number(name: str) -> int:
+    """
+    The number of a `BOOT-SEQ`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None or int(match[2]) >> SEQUENCE_BITS:
+        raise ValueError(name)
+    return span_id(int(match[1]), int(match[2]))
 
 
 def record(span: Span) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -24,6 +24,7 @@ from app import (
     site,
     svg,
     timeline,
+    waterfall,
 )
 from app.aio import aio, go_on, is_preflight, preflight
 from app.delivery import site_page
@@ -33,14 +34,15 @@ from app.feed import Missed
 from app.findings import Reading
 from app.responses import Reply, json_reply, page, respond, text_reply
 from app.runs import Run
-from app.spans import Span, record
+from app.spans import Span, record, span_number
 from app.titles.web import ROUTES as TITLES_ROUTES
 from app.websocket import websocket_echo
 
 SPANS_SHOWN = 200  # in a page's table and a text timeline; exports have them all
-PIECE = 200  # spans of an export written at a time: some 5 ms in which nobody else is served
+PIECE = 200  # spans written as text at a time: some 5 ms in which nobody else is served
 RUNS_SHOWN = 200  # in the page; the JSON has them all
 LARGEST_BODY = 64 * 1024  # of a control page, which reads but a name or a token
+IDS_ASKED = 100
 MESSAGES_APART_S = 0.1  # at most ten a second
 PING_S = 15.0
 WIDTHS = range(timeline.NARROWEST, timeline.WIDEST + 1)
@@ -247,6 +249,14 @@ def _spans(app: web.Application, name: str) -> AsyncIterator[list[Span]]:
     return app[keys.JOURNAL].spans(name, lambda: recorder.in_flight(name))
 
 
+async def _pieces(app: web.Application, name: str) -> AsyncIterator[list[Span]]:
+    """The spans of the run, so few at a time that others are served between."""
+    async for batch in _spans(app, name):
+        for start in range(0, len(batch), PIECE):
+            yield batch[start : start + PIECE]
+            await asyncio.sleep(0)  # others are due, and who takes a piece may wait for nothing
+
+
 async def delete_run(request: web.Request) -> web.StreamResponse:
     """Answer what waits in the run with 503, at once, and forget it."""
     run = request.app[keys.RUNS].expect(request.match_info["run"])
@@ -255,6 +265,74 @@ async def delete_run(request: web.Request) -> web.StreamResponse:
     request.app[keys.FEED].wake()
     await request.app[keys.JOURNAL].forget(run.name)
     return web.Response(status=204)
+
+
+async def show_waterfall(request: web.Request) -> web.StreamResponse:
+    """
+    What the page draws of a run, as JSON Lines: its spans, or of too many how they ended.
+
+    `from` and `to`, in microseconds since its first arrival, or `ids` of spans ask for a part.
+    """
+    app = request.app
+    run = app[keys.RUNS].expect(request.match_info["run"])
+    window, ids = _part(request)
+    position = app[keys.FEED].here
+    now_ns, most = app[keys.CLOCK].now(), waterfall.MOST
+    selection = waterfall.Selection(now_ns=now_ns, window=window, ids=ids, most=most)
+    is_crowded = run.arrived > most and window is None and not ids
+    if not is_crowded:
+        async for piece in _pieces(app, run.name):
+            selection.add(piece)
+    if is_crowded or selection.is_crowded:
+        return _lines_reply((await _crowd(request, run.name, window)).lines(position))
+    return _lines_reply(selection.lines(position))
+
+
+async def _crowd(
+    request: web.Request, name: str, window: waterfall.Window | None
+) -> waterfall.Crowd:
+    read = await _read(request, name, shown=0)
+    crowd = waterfall.Crowd(read.report, window)
+    async for piece in _pieces(request.app, name):
+        crowd.add(piece)
+    return crowd
+
+
+def _lines_reply(lines: Iterable[str]) -> web.Response:
+    text = "".join(f"{line}\n" for line in lines)
+    return text_reply(text, content_type="application/x-ndjson")
+
+
+def _part(request: web.Request) -> tuple[waterfall.Window | None, frozenset[int]]:
+    """The window and the ids that are asked for; None and empty: all."""
+    query = request.query
+    for name in query.keys() - {"from", "to", "ids"}:
+        raise Problem("bad-query", f"{grammar.quoted(name)} is unknown; send from, to, ids", name)
+    ids = frozenset(_id(text) for text in query.get("ids", "").split(",") if text)
+    if len(ids) > IDS_ASKED:
+        raise Problem("bad-query", f"{len(ids)} ids are too many; send up to {IDS_ASKED}", "ids")
+    if "from" not in query and "to" not in query:
+        return None, ids
+    begin_us, end_us = _microseconds(query, "from"), _microseconds(query, "to")
+    if begin_us >= end_us:
+        problem = f"from {begin_us} is not before to {end_us}; send a later to"
+        raise Problem("bad-query", problem, "to")
+    return waterfall.Window(begin_us * 1_000, end_us * 1_000), ids
+
+
+def _microseconds(query: Mapping[str, str], name: str) -> int:
+    try:
+        return grammar.integer(query.get(name, ""))
+    except BadValue as error:
+        raise Problem("bad-query", f"{name}: {error}", name) from None
+
+
+def _id(text: str) -> int:
+    try:
+        return span_number(text)
+    except ValueError:
+        problem = f"{grammar.quoted(text)} is not the id of a span; send BOOT-SEQ"
+        raise Problem("bad-query", problem, "ids") from None
 
 
 # --- exports and events --------------------------------------------------------------------------
@@ -288,10 +366,8 @@ async def _export(request: web.Request, run: Run, export: Export) -> web.StreamR
         return response
     writer = export.writer(str(request.url.origin()), request.app[keys.CLOCK].now())
     await response.write(writer.head.encode())
-    async for batch in _spans(request.app, run.name):
-        for start in range(0, len(batch), PIECE):
-            await response.write(writer.lines(batch[start : start + PIECE]).encode())
-            await asyncio.sleep(0)  # others are due; writing alone may not wait for anything
+    async for piece in _pieces(request.app, run.name):
+        await response.write(writer.lines(piece).encode())
     await response.write(writer.tail.encode())
     await response.write_eof()
     return response
@@ -483,6 +559,7 @@ ROUTES = [
     web.get(f"/runs/{RUN}", show_run),
     web.delete(f"/runs/{RUN}", delete_run),
     web.get(f"/runs/{RUN}/spans{{format:(?:\\.jsonl|\\.csv)?}}", export_spans),
+    web.get(f"/runs/{RUN}/waterfall", show_waterfall),
     web.get(f"/runs/{RUN}/trace.json", export_trace),
     web.get(f"/runs/{RUN}/compare/{{other:[^/]+}}", compare_runs),
     web.get(f"/runs/{RUN}/events", run_events, allow_head=False),  # it has no end to wait for

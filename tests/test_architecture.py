@@ -51,6 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "trace": {"spans", "words", "lanes"},
     "exports": {"spans", "har", "trace"},
     "svg": {"spans", "words", "lanes", "report", "findings", "timeline", "formats", "bars"},
+    "waterfall": {"spans", "report", "bars"},
     "compare": {"words", "report", "findings", "timeline"},
     "preview": {"errors", "grammar", "plan", "report"},
     "reply": {"clock", "grammar", "spans", "plan"},
@@ -207,6 +208,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors", "grammar", "assets", "spans", "report", "findings", "checks", "timeline",
         "preview", "runs", "feed", "keys", "responses", "protection", "aio", "bars", "svg",
         "exports", "formats", "compare", "websocket", "site", "delivery", "titles.web",
+        "waterfall",
     },
     "server": {
         "errors", "clock", "loops", "assets", "profiles", "plan", "manners", "settings", "spans",

@@ -1,6 +1,7 @@
 """Tests of `app.spans`: names, figures of one span, and its record."""
 
 import json
+import re
 from dataclasses import replace
 from random import Random
 
@@ -8,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.spans import FIELDS, Kind, Outcome, Span, arrival_order, record, span_id, span_name
+from app.spans import (
+    FIELDS,
+    Kind,
+    Outcome,
+    Span,
+    arrival_order,
+    record,
+    span_id,
+    span_name,
+    span_number,
+)
 
 MS = 1_000_000
 SPAN = Span(
@@ -121,3 +132,20 @@ def test_the_outcomes_are_those_of_the_reference() -> None:
         "shutdown",
     ] == [str(outcome) for outcome in Outcome]
     assert ["http", "echo", "websocket"] == [str(kind) for kind in Kind]
+
+
+@given(boots, sequences)
+def test_name_of_a_span_leads_back_to_its_number(boot: int, sequence: int) -> None:
+    """What clients are shown can be asked for."""
+    number = span_id(boot, sequence)
+
+    assert number == span_number(span_name(number))
+
+
+@pytest.mark.parametrize(
+    "name", ["", "1", "1-", "-1", "1-2-3", "a-1", "1-٣", " 1-2", "1-2\n", f"1-{1 << 40}"]
+)
+def test_what_is_no_name_of_a_span_is_refused(name: str) -> None:
+    """Nothing is guessed."""
+    with pytest.raises(ValueError, match=f"^{re.escape(name)}$"):
+        span_number(name)

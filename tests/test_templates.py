@@ -40,7 +40,9 @@ TEMPLATES = jinja2.Environment(
 TEMPLATES.filters.update(formats.FILTERS)
 TEMPLATES.globals.update(formats.GLOBALS, has_token=True)
 
-CSS = assets.folder("static").joinpath("app.css").read_text(encoding="utf-8")
+STATIC = assets.folder("static")
+CSS = "".join(path.read_text(encoding="utf-8") for path in sorted(STATIC.rglob("*.css")))
+SCRIPTS = "".join(path.read_text(encoding="utf-8") for path in sorted(STATIC.rglob("*.js")))
 
 
 # --- contexts as the handlers make them ----------------------------------------------------------
@@ -356,11 +358,18 @@ def test_page_is_well_formed(page: Page) -> None:
     assert ([], []) == (page.mismatches, page.unclosed)
 
 
+def foreign_scripts(page: Page) -> list[Tag]:
+    """Scripts that are none of our files."""
+    ours = {f"/static/{name}" for name in assets.files("static")}
+    return [tag for tag in page.all("script") if tag.attributes.get("src") not in ours]
+
+
 def test_page_obeys_the_policy(page: Page) -> None:
-    """No script, no inline style, no handler: under a strict policy nothing is missing."""
+    """No inline script, style or handler: under a strict policy nothing is missing."""
     names = {name for tag in page.tags for name in tag.attributes}
 
-    assert [] == page.all("script", "style", "iframe", "object", "embed", "base")
+    assert [] == page.all("style", "iframe", "object", "embed", "base")
+    assert [] == foreign_scripts(page)
     assert [] == [name for name in names if name == "style" or name.startswith("on")]
 
 
@@ -452,7 +461,7 @@ def test_text_from_clients_stays_text(name: str) -> None:
     html = render(*HOSTILE_PAGES[name])
     hostile = Page(html)
 
-    assert [] == hostile.all("script", "img")
+    assert [] == [*foreign_scripts(hostile), *hostile.all("img")]
     assert [] == hostile.values("onerror")
     assert "<script>alert('1')</script>" in hostile.text
     assert "49" not in hostile.text.replace(formats.moment_text(NOW), "")
@@ -583,6 +592,7 @@ def test_style_sheet_and_pages_know_the_same_classes() -> None:
     """No rule is dead, and no class is without a rule."""
     pages = [Page(render(*each)) for each in PAGES.values()]
     used = {name for page in pages for names in page.values("class") for name in names.split()}
+    used |= set(re.findall(r'className: "([\w-]+)"', SCRIPTS))
     rules = re.sub(r"/\*.*?\*/|\{[^{}]*\}", " ", CSS, flags=re.DOTALL)
 
     assert used == set(re.findall(r"\.([a-z][\w-]*)", rules))
@@ -591,3 +601,29 @@ def test_style_sheet_and_pages_know_the_same_classes() -> None:
 def test_style_sheet_asks_for_nothing_else() -> None:
     """No font, image or sheet is fetched by it, so it works in a cellar."""
     assert [] == re.findall(r"url\(|@import|@font-face", CSS)
+
+
+# --- the scripts ---------------------------------------------------------------------------------
+
+
+def test_scripts_make_no_markup_of_text() -> None:
+    """What clients sent is only ever text; markup comes from the server, taken apart by itself."""
+    assert [] == re.findall(r"innerHTML\s*=|outerHTML\s*=|insertAdjacentHTML|\beval\(", SCRIPTS)
+    assert [] == re.findall(r"https?://", SCRIPTS)
+
+
+def test_every_script_is_imported() -> None:
+    """None is dead, and none is missing."""
+    folder = STATIC / "waterfall"
+    imported = set(re.findall(r'from "\./([\w-]+\.js)"', SCRIPTS))
+
+    assert {path.name for path in folder.glob("*.js")} == imported | {"page.js"}
+
+
+def test_scripts_know_the_marks_of_the_server() -> None:
+    """Both draw the same ends."""
+    source = (STATIC / "waterfall" / "outcomes.js").read_text(encoding="utf-8")
+    block = re.search(r"MARKS = \[(.*?)\]", source, re.DOTALL)
+    assert block
+
+    assert set(bars.WORDS) == set(re.findall(r'"(\w+)"', block[1]))

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app import feed as feeds
-from app import keys, svg, web
+from app import keys, svg, waterfall, web
 from app.checks import NAMES
 from app.spans import FIELDS
 from app.web import RUNS_SHOWN
@@ -436,6 +436,76 @@ async def test_what_is_in_flight_is_exported_too(patient: Client) -> None:
     assert ["in_flight", "in_flight"] == [span["outcome"] for span in await spans(patient, "ci")]
     await patient.delete("/runs/ci")
     await asyncio.gather(*waiting)
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+async def picture(client: Client, query: str = "") -> list[dict[str, Any]]:
+    """The lines of what the page draws."""
+    answer = await client.get(f"/runs/ci/waterfall{query}")
+    assert (200, "application/x-ndjson") == (answer.status, answer.content_type)
+    return [json.loads(line) for line in (await answer.text()).splitlines()]
+
+
+async def test_picture_has_every_span_and_where_the_events_go_on(client: Client) -> None:
+    """Ended or in flight; what changes later is to be heard of, once."""
+    for _ in range(3):
+        await client.get("/aio?run=ci&delay=1")
+
+    head, body = await picture(client)
+
+    here = (await (await client.get("/runs/ci")).json())["events_after"]
+    assert (3, here) == (head["count"], head["events_after"])
+    assert [span["id"] for span in await spans(client, "ci")] == body["spans"]["id"]
+
+
+async def test_picture_of_a_part(client: Client) -> None:
+    """By ids, or by a window in microseconds since the first arrival."""
+    for _ in range(2):
+        await client.get("/aio?run=ci&delay=1")
+    first, last = [span["id"] for span in await spans(client, "ci")]
+
+    _, by_id = await picture(client, f"?ids={last}")
+    _, by_time = await picture(client, "?from=0&to=1")
+
+    assert ([last], [first]) == (by_id["spans"]["id"], by_time["spans"]["id"])
+
+
+async def test_picture_of_too_many_is_counts(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a window that has too many still, which shows only as they are read."""
+    monkeypatch.setattr(waterfall, "MOST", 1)
+    for _ in range(3):
+        await client.get("/aio?run=ci&delay=1&status=503")
+
+    for query in ("", "?from=0&to=60000000"):
+        head, body = await picture(client, query)
+        assert 3 == head["count"]
+        assert 3 == sum(body["crowd"]["ends"]["error_status"])
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("since=5", "since"),
+        ("from=5", "to"),
+        ("to=5", "from"),
+        ("from=-1&to=5", "from"),
+        ("from=5&to=5", "to"),
+        ("ids=1", "ids"),
+        ("ids=1-2-3", "ids"),
+        (f"ids={','.join(f'1-{number}' for number in range(101))}", "ids"),
+    ],
+)
+async def test_picture_of_what_makes_no_sense_is_refused(
+    client: Client, run: str, query: str, parameter: str
+) -> None:
+    """With the parameter that it is about."""
+    answer = await client.get(f"/runs/{run}/waterfall?{query}")
+
+    assert (400, parameter) == (answer.status, (await answer.json(content_type=None))["parameter"])
 
 
 # --- events --------------------------------------------------------------------------------------

@@ -4,11 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from tests.live.process import Dawdle, environment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 class Start(Protocol):
@@ -54,6 +57,15 @@ def server(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     """The server that all tests of a module share: starting one takes longer than most of them."""
     with Dawdle(tmp_path_factory.mktemp("shared"), "--max-body", "8m", environ=environ) as shared:
         yield shared.listening()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium, for all tests of a module."""
+    from tests.live.browsers import chromium  # which few of the live tests need
+
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
