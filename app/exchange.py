@@ -442,9 +442,8 @@ class Exchange:
         span, plan = self.span, self.plan
         now_ns = self._desk.clock.now()
         span.status = plan.status
-        purpose = plan.purpose
-        if purpose is not None:
-            span.fault = purpose
+        if plan.status != 200 or plan.fault is not None:
+            span.fault = plan.purpose
             span.retry_after_ns = reply.retry_after_ns(plan, span.time_scale)
         head = reply.head(span, plan, length, keep_alive=self._may_keep_alive(), now_ns=now_ns)
         self._write(head, payload)
@@ -542,7 +541,7 @@ class Exchange:
     def close(self, outcome: Outcome, ended_by: str | None = None) -> None:
         """End the exchange and its span; the first to do so decides."""
         desk = self._desk
-        passage, self._passage = self._passage, None  # it holds us
+        passage = self._passage
         if self in self.run.waiting:
             self.run.waiting.discard(self)
             desk.leave()
@@ -551,6 +550,7 @@ class Exchange:
             self._end()
         if passage is not None:
             passage.release()
+            self._passage = None  # it holds us
         desk.recorder.close(self.run, self.span, outcome, ended_by)
         if passage is not None:  # only now, for nobody is to be served before we are not
             passage.leave()
