@@ -187,7 +187,7 @@ def test_every_dependency_is_locked() -> None:
     """A dependency without a lock would be missing on a fresh machine."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = {
-        re.split(r"[<>=;\s]", each)[0]
+        re.split(r"[<>=;\s\[]", each)[0]
         for each in (*project["project"]["dependencies"], *project["build-system"]["requires"])
     }
 
