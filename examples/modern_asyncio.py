@@ -9,16 +9,16 @@ apart. `asyncio.timeout` bounds a whole block, not only one call.
 
 Output:
 
-    group: 503 after 1.0 s, and 2 others were cancelled
     block: out of time after 2.0 s
+    group: 503 after 1.0 s, and 2 others were cancelled
 
 Before: `gather` hands on the first failure at once and forgets the others. They go on, and
 nobody waits for them.
 
     gather: 503 after 1.0 s, and 2 others still run
 
-In the timeline: where one call fails, the two beside it end too (the client left); before, they
-go on to their end. Below, a last call that the timeout cut short.
+In the timeline: above, a call that the timeout cut short. Below, where one call fails, the two
+beside it end too (the client left); before, they go on to their end.
 """
 
 import asyncio
@@ -39,6 +39,14 @@ async def main(base_url: str, run: str, scale: float) -> None:
     async with aiohttp.ClientSession(base_url, headers=headers) as session:
         begun = time.perf_counter()
         try:
+            async with asyncio.timeout(2 * scale):
+                await call(session, delay="1s")
+                await call(session, delay="3s")
+        except TimeoutError:
+            print(f"block: out of time after {time.perf_counter() - begun:.1f} s")
+
+        begun = time.perf_counter()
+        try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(call(session, delay="1s", status="503"))
                 others = [group.create_task(call(session, delay="4s")) for _ in range(2)]
@@ -47,14 +55,6 @@ async def main(base_url: str, run: str, scale: float) -> None:
             assert isinstance(failure, aiohttp.ClientResponseError)
             took, gone = time.perf_counter() - begun, sum(each.cancelled() for each in others)
             print(f"group: {failure.status} after {took:.1f} s, and {gone} others were cancelled")
-
-        begun = time.perf_counter()
-        try:
-            async with asyncio.timeout(2 * scale):
-                await call(session, delay="1s")
-                await call(session, delay="3s")
-        except TimeoutError:
-            print(f"block: out of time after {time.perf_counter() - begun:.1f} s")
 
 
 async def before(base_url: str, run: str) -> None:

@@ -180,9 +180,7 @@ async def _hedge(aio: str) -> None:
             if not first.done():
                 await asyncio.gather(first, _read(session, url))
 
-        keyed = (
-            f"{url}&key=order-{n}" for n, url in enumerate(_urls(aio, 8, "100ms:0.4,900ms:0.6"))
-        )
+        keyed = (f"{url}&key=order-{n}" for n, url in enumerate(_urls(aio, 8, "900ms")))
         await asyncio.gather(*map(ask, keyed))
 
 
