@@ -115,9 +115,6 @@ class FakeWire:
     def write_eof(self) -> None:
         self.acts.append("write_eof")
 
-    def close(self) -> None:
-        self.acts.append("close")
-
     def abort(self) -> None:
         self.acts.append(f"abort after {len(self.socket.options)} options")
 
@@ -127,7 +124,7 @@ class FakeWire:
 
 @pytest.mark.parametrize(("halves", "acts"), [(True, ["write_eof"]), (False, [])])
 def test_a_fin_closes_our_side_alone_where_that_can_be(halves: bool, acts: list[str]) -> None:
-    """TLS can't, and is left to the owner; closing both sides with bytes unread would send a RST."""
+    """TLS can't, and is left to the owner: to close with bytes unread would send a RST."""
     wire = FakeWire(halves=halves)
     hang_up(wire)
 
