@@ -9,7 +9,7 @@ from typing import Any
 from app.columns import Columns
 from app.spans import SEQUENCE_BITS, Kind, Outcome
 
-SIZE = 1024  # spans looked at together: enough to work in C, few enough for the processor's cache
+SIZE = 2048  # spans looked at together: enough to work in C, few enough for the processor's cache
 
 # How a span ended: what it was, its outcome, its status.
 End = tuple[Kind, Outcome, int | None]

@@ -86,9 +86,10 @@ class Columns:
         return self._each(lambda values: list(compress(values, wanted)))
 
     def pieces(self, size: int) -> Iterator["Columns"]:
-        """Some at a time, *size* at most."""
-        for start in range(0, len(self), size):
-            yield self.part(start, start + size) if len(self) > size else self
+        """Some at a time, *size* at most, and about as many each time."""
+        step = -(-len(self) // max(-(-len(self) // size), 1)) or 1
+        for start in range(0, len(self), step):
+            yield self.part(start, start + step) if len(self) > step else self
 
     def boots(self) -> Iterator["Columns"]:
         """Those of each boot."""

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from heapq import nlargest
-from itertools import compress, islice
+from itertools import islice
 from typing import NamedTuple
 
 from app.batch import Batch
@@ -200,13 +200,20 @@ class RetryFold:
         if not batch.columns.is_all("key", None):
             return range(len(batch))
         if any(failed(*reply[1:]) for reply in batch.replies):
-            ends = zip(batch.outcomes, batch.statuses, strict=True)
-            bad = [end is not Outcome.COMPLETED or status in PASSING for end, status in ends]
-            new = set(compress(targets, bad)) - self._suspects
-            self._suspects.update(islice(new, MOST_TARGETS - len(self._suspects)))
-        if self._suspects.isdisjoint(targets):
+            self._suspect(batch, targets)
+        elif self._suspects.isdisjoint(targets):
             return ()
         return [place for place, target in enumerate(targets) if target in self._suspects]
+
+    def _suspect(self, batch: Batch, targets: list[str]) -> None:
+        completed = Outcome.COMPLETED
+        new = {
+            target
+            for target, outcome, status in zip(targets, batch.outcomes, batch.statuses, strict=True)
+            if status in PASSING or outcome is not completed
+        }
+        new -= self._suspects
+        self._suspects.update(islice(new, MOST_TARGETS - len(self._suspects)))
 
     def _keyed(self, attempt: _Attempt, key: str) -> None:
         if (attempts := self._keys.get(key)) is None:

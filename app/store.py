@@ -26,6 +26,8 @@ from app.spans import FIELDS, Kind, Outcome, Span
 
 CHUNK = 5_000  # spans removed in one transaction, or one page more; some 5 ms
 
+MOST_PAGES = 256  # that one read looks at: of full ones two are enough, of a trickle's many
+
 # Pages are filled in order of end and read in order of arrival. A page keeps to one block of ids,
 # so a reader who puts them in order holds a block at most, however long single requests took.
 BLOCK_BITS = 14
@@ -87,12 +89,12 @@ ADD_PAGE = """
     INSERT INTO pages SELECT id, ?, ?, ? FROM runs WHERE name = ? ON CONFLICT DO NOTHING
 """
 
-# The next pages of a run, as few as hold so many spans; a page holds one at least. The key alone
-# answers this, for it tells how many spans are in a page.
+# The next pages of a run, as few as hold so many spans, and at most so many. The key alone answers
+# this, for it tells how many spans are in a page.
 NEXT = """
     FROM (
         SELECT first_id, count, sum(count) OVER (ORDER BY first_id) - count AS before FROM pages
-        WHERE run_id = :run AND first_id > :after ORDER BY first_id LIMIT :spans
+        WHERE run_id = :run AND first_id > :after ORDER BY first_id LIMIT :pages
     ) WHERE before < :spans
 """
 
@@ -237,7 +239,7 @@ class Store:
         return removed
 
     async def _remove_oldest(self, number: int, count: int) -> int:
-        which = {"run": number, "after": -1, "spans": count}
+        which = {"run": number, "after": -1, "spans": count, "pages": count}
         [(newest, removed)] = await self._writer.execute_fetchall(NEXT_PLACE, which)
         await self._writer.execute(
             "DELETE FROM pages WHERE run_id = ? AND first_id <= ?", (number, newest)
@@ -267,15 +269,17 @@ class Store:
         so may those that are saved meanwhile.
         """
         number = await one_number(self._database.reader, RUN_ID, (run,))
-        which = {"run": number, "after": _before_block(after_id), "spans": batch}
+        after = _before_block(after_id)
+        which = {"run": number, "after": after, "spans": batch, "pages": MOST_PAGES}
         waiting: list[Columns] = []  # a page that is still to be read may come in between
         while pages := await self._database.read(NEXT_PAGES, which, partial(_columns, run)):
-            which["after"] = newest = pages[-1].ids[0]
+            last = pages.pop()
+            which["after"] = newest = last.ids[0]
             found = joined([*waiting, *pages])
             ready = bisect_left(found.ids, newest)
             for piece in _after(after_id, found.part(0, ready)).pieces(batch):
                 yield piece
-            waiting = [found.part(ready)]
+            waiting = [found.part(ready), last]
         for piece in _after(after_id, joined(waiting)).pieces(batch):
             yield piece
 
