@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from typing import TypeVar
 
-from app import findings
-from app import report as reports
+from app import figures, findings
 from app.errors import BadValue, Problem
 from app.findings import Finding, Severity, worst
 from app.grammar import Bounds, bounds, decimal, duration, duration_text, integer, quoted
@@ -212,7 +211,7 @@ def _found(check: Check, found: Sequence[Finding]) -> Result:
 
 def _values(report: Report) -> dict[str, int | float | None]:
     """The figures by name, lengths in nanoseconds: bounds are compared exactly."""
-    return {**reports.counts(report), **reports.ratios(report), **reports.lengths_ns(report)}
+    return {**figures.counts(report), **figures.ratios(report), **figures.lengths_ns(report)}
 
 
 def _result(
@@ -325,4 +324,4 @@ def _value(result: Result) -> float | str | None:
         return None
     if result.check.name == FINDINGS:
         return GRAVITIES[int(value)]
-    return value / reports.SECOND if result.check.name in LENGTHS else value
+    return value / figures.SECOND if result.check.name in LENGTHS else value

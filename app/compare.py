@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app import findings, timeline
+from app.figures import counts, figures, lengths_ns
 from app.findings import Finding, Reading, Severity
-from app.report import Report, counts, figures, lengths_ns
+from app.report import Report
 from app.words import TIMES, length, per_cent, printable
 
 NAME = 24  # columns for a run's name above its figures

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from app.batch import Batch
 from app.spans import Outcome, Span
 
 LIMITS = frozenset({"rate", "queue", "barrier"})  # faults that are refusals
@@ -36,20 +37,21 @@ class Effects:
 
 
 class EffectFold:
-    """The effects on spans that come in lists."""
+    """The effects on spans that come in batches."""
 
     def __init__(self) -> None:
         self._faults: Counter[str] = Counter()
         self._rejections: Counter[str] = Counter()
         self._queue, self._barrier = Held(), Held()
 
-    def add(self, spans: list[Span]) -> None:
+    def add(self, batch: Batch) -> None:
         """Take the next spans of the run; on most of them there is none."""
-        self._faults.update([span.fault for span in spans if span.fault is not None])
-        self._rejections.update([reason(span) for span in spans if span.outcome is REJECTED])
-        queued = [span.queue_wait_ns for span in spans if span.queue_wait_ns]
-        stopped = [span.barrier_wait_ns for span in spans if span.barrier_wait_ns]
-        self._queue, self._barrier = _longer(self._queue, queued), _longer(self._barrier, stopped)
+        if not batch.columns.is_all("fault", None):
+            self._faults.update(name for name in batch["fault"] if name is not None)
+        refused = batch.columns.at(batch.places(REJECTED)).spans()
+        self._rejections.update(map(reason, refused))
+        self._queue = _longer(self._queue, _waits(batch, "queue_wait_ns"))
+        self._barrier = _longer(self._barrier, _waits(batch, "barrier_wait_ns"))
 
     def summary(self) -> Effects:
         """What they say together."""
@@ -72,6 +74,10 @@ def reason(span: Span) -> str:
     if span.ended_by is not None:
         return span.ended_by
     return "invalid" if span.status in INVALID else "limit"
+
+
+def _waits(batch: Batch, name: str) -> list[int]:
+    return [] if batch.columns.is_all(name, 0) else [ns for ns in batch[name] if ns]
 
 
 def _longer(held: Held, waits_ns: list[int]) -> Held:

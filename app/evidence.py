@@ -8,15 +8,17 @@ where a sample says as much as all, sums else. Lengths are whole nanoseconds.
 import math
 import statistics
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import compress, islice, pairwise
-from operator import attrgetter, sub
+from operator import sub
+from typing import NamedTuple
 
-from app.spans import Outcome, Span
+from app.batch import Batch
+from app.spans import Kind, Outcome
 
 MILLISECOND = 1_000_000
 
@@ -317,9 +319,9 @@ class AgentFold:
     def __init__(self) -> None:
         self._counts: Counter[str | None] = Counter()
 
-    def add(self, spans: list[Span]) -> None:
-        """Take the next spans."""
-        for agent, count in Counter(map(attrgetter("user_agent"), spans)).items():
+    def add(self, batch: Batch) -> None:
+        """Take the next requests."""
+        for agent, count in batch.columns.counts("user_agent").items():
             if agent in self._counts or len(self._counts) < MOST_AGENTS:
                 self._counts[agent] += count
 
@@ -331,63 +333,75 @@ class AgentFold:
 # --- hang-ups ------------------------------------------------------------------------------------
 
 
+class _Left(NamedTuple):
+    """A client that left, and what was still planned for it."""
+
+    end_ns: int
+    arrival_ns: int
+    span: int
+    to_come_ns: int
+
+
 class HangUpFold:
     """The clients that left, and what it cost; *examples* spans are named."""
 
     def __init__(self, examples: int) -> None:
         self._examples = examples
         self._shown: list[HangUp] = []
-        self._recent: list[tuple[int, Span]] = []  # (end, span): nothing has arrived after it yet
+        self._recent: list[_Left] = []  # nothing has arrived after these yet
         self._counted = self._spent_ns = self._to_come_ns = 0
         self._named: list[int] = []
         self._first_ns = math.inf
         self._after_first = 0
-        self._before: tuple[list[Span], list[int]] = ([], [])
+        self._before: Batch | None = None
+        self._completed: tuple[Batch | None, list[int]] = (None, [])
 
-    def add(self, spans: list[Span], ends: list[int], *, any_left: bool) -> None:
-        """Take the next spans of the run, with the end of each; *any_left*: some clients left."""
-        if any_left:
-            gone = Outcome.CLIENT_GONE
-            pairs = zip(ends, spans, strict=True)
-            self._take([pair for pair in pairs if pair[1].outcome is gone], spans, ends)
+    def add(self, batch: Batch) -> None:
+        """Take the next requests of the run."""
+        if places := batch.places(Outcome.CLIENT_GONE):
+            self._take([_left(batch, place) for place in places], batch)
         if self._first_ns != math.inf:
-            self._after_first += sum(1 for span in spans if span.arrival_ns > self._first_ns)
+            arrivals = batch.arrivals
+            self._after_first += len(arrivals) - bisect_right(arrivals, self._first_ns)
         if self._recent:
-            self._settle(spans[-1].arrival_ns)
-        self._before = spans, ends
+            self._settle(batch.arrivals[-1])
+        self._before = batch
 
-    def _take(self, left: list[tuple[int, Span]], spans: list[Span], ends: list[int]) -> None:
-        self._first_ns = min(self._first_ns, *(end for end, _ in left))
+    def _take(self, left: list[_Left], batch: Batch) -> None:
+        self._first_ns = min(self._first_ns, *(one.end_ns for one in left))
         self._recent += left
         if len(self._shown) >= MOST_HANG_UPS:
             return
-        completed = sorted(
-            end
-            for some, their_ends in (self._before, (spans, ends))
-            for span, end in zip(some, their_ends, strict=True)
-            if span.outcome is Outcome.COMPLETED
-        )
-        self._shown += [_hang_up(span, end, completed) for end, span in left]
+        before = self._completed_ends(self._before) if self._before else []
+        completed = (before, self._completed_ends(batch))
+        self._shown += [
+            HangUp(one.span, one.arrival_ns, one.end_ns, _raced(one.end_ns, completed))
+            for one in left
+        ]
+
+    def _completed_ends(self, batch: Batch) -> list[int]:
+        """When its replies were completed, ascending; the newest answer is remembered."""
+        if self._completed[0] is not batch:
+            self._completed = batch, sorted(batch.of(Outcome.COMPLETED, batch.ends))
+        return self._completed[1]
 
     def _settle(self, arrival_ns: int) -> None:
         """Count those after which something arrived."""
-        self._count([one for one in self._recent if one[0] < arrival_ns])
-        self._recent = [one for one in self._recent if one[0] >= arrival_ns]
+        self._count([one for one in self._recent if one.end_ns < arrival_ns])
+        self._recent = [one for one in self._recent if one.end_ns >= arrival_ns]
 
-    def _count(self, hang_ups: list[tuple[int, Span]]) -> None:
-        for end, span in hang_ups:
+    def _count(self, left: list[_Left]) -> None:
+        for one in left:
             self._counted += 1
-            self._spent_ns += end - span.arrival_ns
-            if span.wait_begun_ns is not None:
-                due = span.wait_begun_ns + (span.scaled_delay_ns or 0)
-                self._to_come_ns += max(due - end, 0)
+            self._spent_ns += one.end_ns - one.arrival_ns
+            self._to_come_ns += one.to_come_ns
             if len(self._named) < self._examples:
-                self._named.append(span.id)
+                self._named.append(one.span)
 
     def hang_ups(self) -> HangUps:
         """What they say together. Asked once, when all spans are in."""
-        last_ns = max((end for end, _ in self._recent), default=0)
-        self._count([one for one in self._recent if one[0] < last_ns - LAST_NS])
+        last_ns = max((one.end_ns for one in self._recent), default=0)
+        self._count([one for one in self._recent if one.end_ns < last_ns - LAST_NS])
         return HangUps(
             tuple(self._shown[:MOST_HANG_UPS]),
             self._counted,
@@ -398,13 +412,52 @@ class HangUpFold:
         )
 
 
-def _hang_up(span: Span, end_ns: int, completed: list[int]) -> HangUp:
-    place = bisect_right(completed, end_ns)
-    raced = place > 0 and end_ns - completed[place - 1] <= RACE_NS
-    return HangUp(span.id, span.arrival_ns, end_ns, raced)
+def _left(batch: Batch, place: int) -> _Left:
+    end_ns, begun_ns = batch.ends[place], batch.begun[place]
+    due_ns = end_ns if begun_ns is None else begun_ns + (batch.planned[place] or 0)
+    return _Left(end_ns, batch.arrivals[place], batch.ids[place], max(due_ns - end_ns, 0))
+
+
+def _raced(end_ns: int, completed: Iterable[list[int]]) -> bool:
+    """Whether another reply was completed a moment before; their ends ascend in each list."""
+    return any(
+        bisect_left(ends, end_ns - RACE_NS) < bisect_right(ends, end_ns) for ends in completed
+    )
 
 
 # --- connections ---------------------------------------------------------------------------------
+
+
+class _Visit(NamedTuple):
+    """A span, as its connection has it."""
+
+    span: int
+    arrival_ns: int
+    end_ns: int
+    connection: int
+    ordinal: int
+    is_request: bool
+    leaves_open: bool  # the connection, for the next
+
+
+def _visits(batch: Batch) -> Iterator[_Visit]:
+    requests = [kind is Kind.HTTP for kind in batch["kind"]]
+    open_after = (
+        is_request and outcome is Outcome.COMPLETED and not fault and version == "1.1"
+        for is_request, outcome, fault, version in zip(
+            requests, batch.outcomes, batch["fault"], batch["http_version"], strict=True
+        )
+    )
+    return map(
+        _Visit,
+        batch.ids,
+        batch.arrivals,
+        batch.ends,
+        batch["connection"],
+        batch["connection_request"],
+        requests,
+        open_after,
+    )
 
 
 class ReuseFold:
@@ -424,16 +477,19 @@ class ReuseFold:
         self._chances = self._taken = 0
         self._opened: list[int] = []
 
-    def add(self, spans: list[Span], ends: list[int]) -> None:
-        """Take the next spans of the run, with the end of each."""
-        for span, end in zip(spans[: self._left], ends, strict=False):
-            if span.connection:
-                self._arrive(span)
-                self._occupy(span, end)
-        self._left = max(self._left - len(spans), 0)
+    def add(self, batch: Batch) -> None:
+        """Take the next spans of the run, echoes too: they hold their connections."""
+        if not self._left:
+            return
+        for visit in islice(_visits(batch), self._left):
+            if visit.connection:
+                if visit.is_request:
+                    self._arrive(visit)
+                self._occupy(visit)
+        self._left = max(self._left - len(batch), 0)
 
-    def _arrive(self, span: Span) -> None:
-        now_ns = span.arrival_ns
+    def _arrive(self, visit: _Visit) -> None:
+        now_ns = visit.arrival_ns
         while self._ending and self._ending[0][0] <= now_ns - IDLE_FROM_NS:
             end, connection = heappop(self._ending)
             if self._newest.get(connection) == end:
@@ -442,18 +498,18 @@ class ReuseFold:
             del self._idle[next(iter(self._idle))]
         if self._idle:
             self._chances += 1
-            if span.connection_request > 1:
+            if visit.ordinal > 1:
                 self._taken += 1
             elif len(self._opened) < self._examples:
-                self._opened.append(span.id)
+                self._opened.append(visit.span)
 
-    def _occupy(self, span: Span, end_ns: int) -> None:
-        self._idle.pop(span.connection, None)
-        if span.outcome is Outcome.COMPLETED and not span.fault and span.http_version == "1.1":
-            self._newest[span.connection] = end_ns
-            heappush(self._ending, (end_ns, span.connection))
+    def _occupy(self, visit: _Visit) -> None:
+        self._idle.pop(visit.connection, None)
+        if visit.leaves_open:
+            self._newest[visit.connection] = visit.end_ns
+            heappush(self._ending, (visit.end_ns, visit.connection))
         else:
-            self._newest.pop(span.connection, None)
+            self._newest.pop(visit.connection, None)
 
     def reuse(self) -> Reuse:
         """How many chances there were, and how many were taken."""

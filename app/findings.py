@@ -3,7 +3,8 @@ What a client does that its author may not know: report -> diagnoses in words. P
 
 Each finding is a function from a report to one diagnosis, or none. A warning wants enough evidence
 that a client which behaves well is not accused by chance; with less, and for what may be meant,
-there is a note. Thresholds were chosen on thousands of simulated clients, good and bad.
+there is a note. Thresholds were chosen on thousands of simulated clients, good and bad. All are
+about requests: an echo is open for as long as its client likes, and so proves nothing.
 """
 
 import enum
@@ -13,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from app.clients import Client, client
 from app.evidence import Evidence, Plateau, Stall, variation
-from app.report import EXAMPLES, Report
+from app.report import EXAMPLES, Reply, Report
 from app.report import timeout as inferred
 from app.retries import AT_ONCE_NS, Retry
-from app.spans import Outcome, Span, span_name
+from app.spans import Kind, Outcome, Span, span_name
 from app.timeouts import Cause, Timeout
 from app.words import JOINED, MILLISECOND, SECOND, length, per_cent, plural, printable
 
@@ -111,16 +112,16 @@ def sequential(report: Report) -> Finding | None:
     2 to 9 requests, a note.
     """
     plateau = report.evidence.plateau
-    if plateau.level != 1 or report.requests < 2 or plateau.lag_ns > _nearest(report.evidence):
+    if plateau.level != 1 or report.alone.count < 2 or plateau.lag_ns > _nearest(report.evidence):
         return None
-    if report.requests < FEW:
+    if report.alone.count < FEW:
         return _few_in_sequence(report)
     if plateau.missed_chances < 7:
         return None
     return Finding(
         "sequential",
         Severity.WARN,
-        f"{report.requests:,} requests came one after another: each arrived about "
+        f"{report.alone.count:,} requests came one after another: each arrived about "
         f"{length(plateau.lag_ns)} after the one before it was answered, never two at once. "
         f"{_waited(report)}",
         "If they do not depend on each other, start them together (gather, a task group, a "
@@ -141,8 +142,8 @@ def _few_in_sequence(report: Report) -> Finding:
     return Finding(
         "sequential",
         Severity.NOTE,
-        f"{report.requests} requests, never two at once: {_waited(report)} So few are not enough "
-        "to tell whether the client waits for each on purpose.",
+        f"{report.alone.count} requests, never two at once: {_waited(report)} So few are not "
+        "enough to tell whether the client waits for each on purpose.",
         "If they do not depend on each other, start them together: that would take about "
         f"{length(report.lower_bound.longest_ns)}.",
         report.evidence.first,
@@ -150,8 +151,9 @@ def _few_in_sequence(report: Report) -> Finding:
 
 
 def _waited(report: Report) -> str:
-    share = per_cent(min(report.busy_ns / report.makespan_ns, 1)) if report.makespan_ns else "none"
-    return f"{share} of the {length(report.makespan_ns)} went into waiting."
+    makespan_ns = report.alone.makespan_ns
+    share = per_cent(min(report.busy_ns / makespan_ns, 1)) if makespan_ns else "none"
+    return f"{share} of the {length(makespan_ns)} went into waiting."
 
 
 def concurrency_plateau(report: Report) -> Finding | None:
@@ -170,7 +172,7 @@ def concurrency_plateau(report: Report) -> Finding | None:
     plateau = report.evidence.plateau
     if plateau.level < 2 or _refused(report):
         return None
-    if report.requests < FEW:
+    if report.alone.count < FEW:
         return _few_at_a_level(report, plateau)
     known = client(report.evidence.agent)
     named = known if known and known.limit == plateau.level else None
@@ -184,7 +186,7 @@ def concurrency_plateau(report: Report) -> Finding | None:
         f"{plateau.arrivals:,} more followed, in the median {length(plateau.lag_ns)} after one "
         f"ended: something in the client stops at {plateau.level:,}.{_default(named)}",
         _plateau_remedy(named),
-        report.peak_spans,
+        report.alone.peak_spans,
     )
 
 
@@ -220,15 +222,15 @@ def _plateau_remedy(named: Client | None) -> str:
 
 def _few_at_a_level(report: Report, plateau: Plateau) -> Finding | None:
     """What fewer than ten overlapping requests show; all at once is told by `unbounded`."""
-    if plateau.level == report.requests:
+    if plateau.level == report.alone.count:
         return None
     return Finding(
         "concurrency_plateau",
         Severity.NOTE,
-        f"{report.requests} requests, at most {plateau.level} at a time: too few to tell a limit "
-        "of the client from the way its tasks happened to fall.",
+        f"{report.alone.count} requests, at most {plateau.level} at a time: too few to tell a "
+        "limit of the client from the way its tasks happened to fall.",
         "Send ten times as many to see whether the level holds.",
-        report.peak_spans,
+        report.alone.peak_spans,
     )
 
 
@@ -241,23 +243,23 @@ def unbounded(report: Report) -> Finding | None:
     it back (0.5 s, or the median duration), and no more than 5 chances to go beyond may have been
     missed. Two to nine requests all at once are noted: they can't show a limit.
     """
-    peak, plateau = report.peak, report.evidence.plateau
-    if peak == report.requests and 2 <= peak < FEW:
+    peak, count, plateau = report.alone.peak, report.alone.count, report.evidence.plateau
+    if peak == count and 2 <= peak < FEW:
         return _few_at_once(report)
-    if peak <= LARGEST_DEFAULT or peak < 0.6 * report.requests or plateau.missed_chances >= 5:
+    if peak <= LARGEST_DEFAULT or peak < 0.6 * count or plateau.missed_chances >= 5:
         return None
-    reached_ns = (report.peak_at_ns or 0) - (report.first_arrival_ns or 0)
+    reached_ns = (report.alone.peak_at_ns or 0) - (report.alone.first_arrival_ns or 0)
     if reached_ns > max(SECOND // 2, report.evidence.median_ns):
         return None
-    all_of_them = "All" if peak == report.requests else f"{peak:,} of"
+    all_of_them = "All" if peak == count else f"{peak:,} of"
     return Finding(
         "unbounded",
         Severity.WARN,
-        f"{all_of_them} {report.requests:,} requests were in flight at once, "
+        f"{all_of_them} {count:,} requests were in flight at once, "
         f"{length(reached_ns)} after the first had arrived; no limit was seen. A larger input "
         "would open as many connections.",
         "Put a semaphore, or a pool of a size that you choose, around the call.",
-        report.peak_spans,
+        report.alone.peak_spans,
     )
 
 
@@ -265,11 +267,11 @@ def _few_at_once(report: Report) -> Finding:
     return Finding(
         "unbounded",
         Severity.NOTE,
-        f"All {report.requests} requests were in flight at once. So few can't show whether "
+        f"All {report.alone.count} requests were in flight at once. So few can't show whether "
         "anything would limit a hundred.",
         "Before the input grows, put a semaphore, or a pool of a size that you choose, around "
         "the call.",
-        report.peak_spans,
+        report.alone.peak_spans,
     )
 
 
@@ -285,11 +287,16 @@ def starved(report: Report) -> Finding | None:
     no stall but the user's, and where requests failed or were tried again, they have that cause.
     """
     level = report.evidence.plateau.level
-    if level < 4 or report.requests < 3 * level or report.retries.count or _failures(report) > 0.05:
+    if (
+        level < 4
+        or report.alone.count < 3 * level
+        or report.retries.count
+        or _failures(report) > 0.05
+    ):
         return None
     stalls = [stall for stall in report.evidence.stalls if _is_stall(stall, report)]
     empty_ns = sum(level * stall.length_ns - stall.held_ns for stall in stalls)
-    lost = empty_ns / (level * report.makespan_ns)
+    lost = empty_ns / (level * report.alone.makespan_ns)
     if len(stalls) < 3 or sum(stall.burst for stall in stalls) < 12 or lost < 0.08:
         return None
     drained = sum(stall.left <= 1 for stall in stalls) >= 0.8 * len(stalls)
@@ -389,7 +396,7 @@ def client_timeout(report: Report) -> Finding | None:
     if timeout is None or not timeout.is_timeout:
         return None
     sure = timeout.cause is Cause.TIMEOUT
-    grave = sure and left >= 5 and left >= 0.01 * report.requests
+    grave = sure and left >= 5 and left >= 0.01 * report.alone.count
     ages = _between(timeout.low_ns, timeout.high_ns)
     longest = report.evidence.longest_ns
     outlasted = f"; the longest answer it waited for took {length(longest)}" if longest else ""
@@ -444,18 +451,18 @@ def wasted_work(report: Report) -> Finding | None:
     hang_ups, doubled = report.evidence.hang_ups, report.retries.duplicates
     spent_ns = hang_ups.spent_ns + doubled.lost_ns
     count = hang_ups.counted + doubled.keys
-    if count < 3 or spent_ns < 0.1 * report.in_flight_ns:
+    if count < 3 or spent_ns < 0.1 * report.alone.in_flight_ns:
         return None
     timeout = inferred(report)
     raced = timeout is not None and timeout.cause is Cause.RACE
     to_come = f" Another {length(hang_ups.to_come_ns)} were still to come." * (
         hang_ups.to_come_ns > 0
     )
-    share = per_cent(spent_ns / report.in_flight_ns)
+    share = per_cent(spent_ns / report.alone.in_flight_ns)
     return Finding(
         "wasted_work",
         Severity.NOTE if raced or count < 5 else Severity.WARN,
-        f"{share} of {length(report.in_flight_ns)} in flight went to "
+        f"{share} of {length(report.alone.in_flight_ns)} in flight went to "
         f"{plural(count, 'request')} whose client had left, or had asked twice, by the time of "
         f"the answer.{to_come}"
         + (" A reply to another had just come each time: a race." if raced else ""),
@@ -662,7 +669,7 @@ def _refused(report: Report) -> bool:
     """Whether the server held the client back."""
     return any(
         reply.outcome is Outcome.REJECTED and reply.status in SERVERS_REFUSALS
-        for reply in report.replies
+        for reply in _requests_ends(report)
     )
 
 
@@ -670,10 +677,14 @@ def _failures(report: Report) -> float:
     """The share of requests that did not get a good reply."""
     good = sum(
         reply.count
-        for reply in report.replies
+        for reply in _requests_ends(report)
         if reply.outcome in (Outcome.COMPLETED, Outcome.IN_FLIGHT) and (reply.status or 0) < 400
     )
-    return 1 - good / report.requests if report.requests else 0.0
+    return 1 - good / report.alone.count if report.alone.count else 0.0
+
+
+def _requests_ends(report: Report) -> list[Reply]:
+    return [reply for reply in report.replies if reply.kind is Kind.HTTP]
 
 
 def _unless_guessed(retries: Sequence[Retry], *, grave: bool) -> Severity:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from app import __version__
 from app.clock import iso_text
-from app.spans import Span
+from app.spans import Kind, Span
 from app.words import MILLISECOND
 
 NOT_KNOWN = -1  # as HAR has it, for sizes and times that do not apply
@@ -35,8 +35,9 @@ class Har:
         return "\n]}}\n"
 
     def lines(self, spans: Iterable[Span]) -> str:
-        """An entry a line."""
-        entries = ",\n".join(json.dumps(self._entry(span)) for span in spans)
+        """An entry a line; none for TCP echoes, which speak no HTTP."""
+        spoken = (span for span in spans if span.kind is not Kind.ECHO)
+        entries = ",\n".join(json.dumps(self._entry(span)) for span in spoken)
         between, self._between = self._between, ",\n" if entries else self._between
         return between + entries if entries else ""
 
@@ -50,6 +51,7 @@ class Har:
             "cache": {},
             "timings": timings,
             "connection": str(span.connection),
+            "_resourceType": "websocket" if span.kind is Kind.WEBSOCKET else "other",
             "_span": span.name,
             "_outcome": span.outcome.value,
             "_key": span.key,
@@ -98,16 +100,22 @@ def _version(span: Span) -> str:
 def _timings(span: Span, now_ns: int) -> dict[str, float]:
     """Queue and barrier are `blocked`; together they are arrival to end, in milliseconds."""
     end_ns = max(now_ns if span.end_ns is None else span.end_ns, span.arrival_ns)
+    if span.kind is Kind.WEBSOCKET:  # answered at once, and then it is open
+        return _lasting(0, 0, end_ns - span.arrival_ns)
     begun_ns = min(span.arrival_ns + span.queue_wait_ns + span.barrier_wait_ns, end_ns)
     if span.wait_begun_ns is None and span.first_byte_ns is None:
         begun_ns = end_ns  # it never came to the delay
     byte_ns = min(max(span.first_byte_ns or end_ns, begun_ns), end_ns)
+    return _lasting(begun_ns - span.arrival_ns, byte_ns - begun_ns, end_ns - byte_ns)
+
+
+def _lasting(blocked_ns: int, wait_ns: int, receive_ns: int) -> dict[str, float]:
     return {
-        "blocked": (begun_ns - span.arrival_ns) / MILLISECOND,
+        "blocked": blocked_ns / MILLISECOND,
         "dns": NOT_KNOWN,
         "connect": NOT_KNOWN,
         "send": 0,
-        "wait": (byte_ns - begun_ns) / MILLISECOND,
-        "receive": (end_ns - byte_ns) / MILLISECOND,
+        "wait": wait_ns / MILLISECOND,
+        "receive": receive_ns / MILLISECOND,
         "ssl": NOT_KNOWN,
     }

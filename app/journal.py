@@ -7,14 +7,16 @@ what is stored, what waits and what is in flight.
 
 import asyncio
 import logging
+from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from itertools import chain
 from operator import attrgetter
 
+from app.columns import READ_BATCH, Columns, as_spans, joined
 from app.database import StoreError
 from app.spans import Span, span_id
-from app.store import READ_BATCH, Loss, Store, StoredRun
+from app.store import Loss, Store, StoredRun
 
 log = logging.getLogger(__name__)
 
@@ -134,8 +136,14 @@ class Journal:
     def spans(
         self, run: str, live: Callable[[], Iterable[Span]] = tuple
     ) -> AsyncIterator[list[Span]]:
+        """The spans of a run as `columns` has them, in lists."""
+        return as_spans(self.columns(run, live))
+
+    def columns(
+        self, run: str, live: Callable[[], Iterable[Span]] = tuple
+    ) -> AsyncIterator[Columns]:
         """
-        The spans of a run in order of arrival, in lists: all that had arrived at the call.
+        The spans of a run in order of arrival, some at a time: all that had arrived at the call.
 
         *live* gives those in flight. One that ends or is stored while this is being read comes
         once, as it then is; what arrives later is left out.
@@ -150,15 +158,15 @@ class Journal:
     def _waiting(self) -> Iterable[Span]:
         return chain(self._batch, self._due, self._pending)
 
-    async def _merged(self, run: str, memory: list[Span], newest: int) -> AsyncIterator[list[Span]]:
+    async def _merged(self, run: str, memory: list[Span], newest: int) -> AsyncIterator[Columns]:
         """
         What is stored up to *newest*, and *memory* (the earliest arrival last) in between.
 
         Who was not in memory at the call was on disk, so nobody is missed whatever is written
         meanwhile; who is in both is given from memory, where the span is its owner's own.
         """
-        async for stored in self._store.spans(run):
-            last = stored[-1].id
+        async for stored in self._store.columns(run):
+            last = stored.ids[-1]
             fresh = []
             while memory and memory[-1].id <= last:
                 fresh.append(memory.pop())
@@ -168,7 +176,7 @@ class Journal:
                 break
         memory.reverse()
         for start in range(0, len(memory), READ_BATCH):
-            yield memory[start : start + READ_BATCH]
+            yield Columns.of(memory[start : start + READ_BATCH])
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -286,13 +294,15 @@ def _last_arrival_ns(run: StoredRun) -> int:
     return run.last_arrival_ns or run.created_ns
 
 
-def _united(stored: list[Span], fresh: list[Span]) -> list[Span]:
+def _united(stored: Columns, fresh: list[Span]) -> Columns:
     """Both in order of arrival; of a span in both, the fresh one."""
     if not fresh:
         return stored
-    by_id = {span.id: span for span in chain(stored, fresh)}
-    return sorted(by_id.values(), key=_by_id)
+    known = {span.id for span in fresh}
+    others = [place for place, number in enumerate(stored.ids) if number not in known]
+    return joined([stored.at(others), Columns.of(fresh)])
 
 
-def _up_to(newest: int, spans: list[Span]) -> list[Span]:
-    return spans if spans[-1].id <= newest else [span for span in spans if span.id <= newest]
+def _up_to(newest: int, columns: Columns) -> Columns:
+    stop = bisect_right(columns.ids, newest)
+    return columns if stop == len(columns) else columns.part(0, stop)

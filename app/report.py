@@ -11,26 +11,26 @@ Lengths are whole nanoseconds throughout; `figures` and `document` turn them int
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
-from itertools import compress, groupby, islice
-from operator import attrgetter, lt, sub
+from itertools import compress, islice
 
 from app import timeouts
-from app.effects import EffectFold, Effects, Held
+from app.batch import SIZE, Batch, End
+from app.columns import Columns
+from app.effects import EffectFold, Effects
 from app.evidence import AgentFold, DurationFold, Evidence, HangUpFold, LevelFold, ReuseFold
-from app.retries import Policy, Retries, Retry, RetryFold, failed
-from app.spans import SEQUENCE_BITS, Outcome, Span, span_name
+from app.retries import Retries, RetryFold
+from app.spans import Kind, Outcome, Span
 from app.timeouts import Timeout
 
-BATCH = 1024  # spans looked at together: enough to work in C, few enough for the processor's cache
 EXAMPLES = 20  # spans named for a figure
 MOST_STEPS = 256  # of the curve of what was in flight
+SAMPLE, SPREAD = 2_000, 100  # values that tell where a percentile lies: 4 standard errors at least
 
 REJECTED, SHUTDOWN = Outcome.REJECTED, Outcome.SHUTDOWN  # answered before their time, on purpose
-
-SECOND = 1_000_000_000
 
 
 # --- the report ----------------------------------------------------------------------------------
@@ -40,6 +40,7 @@ SECOND = 1_000_000_000
 class Reply:
     """The spans that ended alike: how many, and the first of their ids."""
 
+    kind: Kind
     outcome: Outcome
     status: int | None
     count: int
@@ -115,6 +116,24 @@ class Cancellations:
         return self.count - self.queued - self.replying
 
 
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """
+    The requests of a run without its echoes, whose connections are open as long as they like.
+
+    Where there are no echoes, the same as the report's own figures.
+    """
+
+    count: int
+    first_arrival_ns: int | None
+    makespan_ns: int
+    in_flight_ns: int
+    active_ns: int
+    peak: int
+    peak_at_ns: int | None
+    peak_spans: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """
@@ -124,6 +143,10 @@ class Report:
     but for a retry's gap. In flight is half-open, arrival to end: at one instant ends come before
     arrivals, and a span of no length is never in flight. What has not ended counts up to now.
     A ratio to nothing is None.
+
+    Counts, connections and what is in flight are of all spans, echoes included. Waits, and what is
+    made of them (speed-up, efficiency, lateness, retries, cancellations, evidence), are of
+    requests: an echo waits for nobody.
     """
 
     run: str
@@ -149,6 +172,7 @@ class Report:
     lateness: Lateness
     retries: Retries
     cancellations: Cancellations
+    alone: Requests
     evidence: Evidence
     effects: Effects
 
@@ -177,13 +201,13 @@ class Report:
 
     @property
     def speedup(self) -> float | None:
-        """Busy / makespan: how many times faster than one after another."""
-        return _ratio(self.busy_ns, self.makespan_ns)
+        """Busy / makespan of the requests: how many times faster than one after another."""
+        return _ratio(self.busy_ns, self.alone.makespan_ns)
 
     @property
     def efficiency(self) -> float | None:
-        """Lower bound / makespan: 1 is as fast as these delays allow at this peak."""
-        return _ratio(self.lower_bound.ns, self.makespan_ns)
+        """Lower bound / makespan of the requests: 1 is as fast as delays allow at this peak."""
+        return _ratio(self.lower_bound.ns, self.alone.makespan_ns)
 
     @property
     def reuse(self) -> float | None:
@@ -216,39 +240,37 @@ def percentile(ordered: Sequence[int], percent: int) -> int:
     return ordered[max(-(-percent * len(ordered) // 100), 1) - 1]
 
 
+def ranked(values: "array[int]", percent: int) -> int:
+    """
+    The same percentile of values in any order, without sorting them all.
+
+    A sample of them shows between which two it must lie; where it does not, they are sorted.
+    """
+    sample = sorted(values[:: max(len(values) // SAMPLE, 1)])
+    place, last = len(sample) * percent // 100, len(sample) - 1
+    low, high = sample[max(place - SPREAD, 0)], sample[min(place + SPREAD, last)]
+    near = sorted(value for value in values if low <= value <= high)
+    rank = max(-(-percent * len(values) // 100), 1) - 1 - sum(map(low.__gt__, values))
+    return near[rank] if 0 <= rank < len(near) else percentile(sorted(values), percent)
+
+
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-# --- the fold ------------------------------------------------------------------------------------
-
-
-class Batch:
-    """Some spans of one boot, in order of arrival, and what is asked of them most as columns."""
-
-    __slots__ = (
-        "any_failed",
-        "any_left",
-        "arrivals",
-        "durations",
-        "ends",
-        "outcomes",
-        "replies",
-        "spans",
+def timeout(report: Report) -> Timeout | None:
+    """What is behind the hang-ups; None when there are fewer than three."""
+    answered = (
+        reply.count
+        for reply in report.replies
+        if reply.kind is Kind.HTTP and reply.outcome is Outcome.COMPLETED
+    )
+    return timeouts.infer(
+        report.evidence, completed=sum(answered), active_ns=report.alone.active_ns
     )
 
-    def __init__(self, spans: list[Span], now_ns: int) -> None:
-        self.spans = spans
-        self.arrivals = [span.arrival_ns for span in spans]
-        self.ends = [now_ns if (end := span.end_ns) is None else end for span in spans]
-        if any(map(lt, self.ends, self.arrivals)):  # a clock was set
-            self.ends = list(map(max, self.ends, self.arrivals))
-        self.durations = list(map(sub, self.ends, self.arrivals))
-        self.outcomes = [span.outcome for span in spans]
-        statuses = [span.status for span in spans]
-        self.replies = Counter(zip(self.outcomes, statuses, strict=True))
-        self.any_failed = any(failed(*reply) for reply in self.replies)
-        self.any_left = any(outcome is Outcome.CLIENT_GONE for outcome, _ in self.replies)
+
+# --- the fold ------------------------------------------------------------------------------------
 
 
 class Fold:
@@ -262,6 +284,7 @@ class Fold:
         self._run = run
         self._now_ns = now_ns
         self._tally, self._level = _Tally(), _Level()
+        self._requests = self._level  # of the requests alone: another, once there is an echo
         self._waits, self._retries = _Waits(), RetryFold(EXAMPLES)
         self._connections, self._cancellations = _Connections(), _Cancellations()
         self._durations, self._agents = DurationFold(), AgentFold()
@@ -269,28 +292,41 @@ class Fold:
         self._first: list[int] = []
         self._effects = EffectFold()
 
-    def add(self, spans: Iterable[Span]) -> None:
+    def add(self, columns: Columns) -> None:
         """Take the next spans of the run."""
-        for some in _batches(spans):
-            batch = Batch(some, self._now_ns)
-            self._tally.add(batch)
-            self._level.add(batch)
-            self._waits.add(some, batch.ends)
-            self._connections.add(some)
-            self._retries.add(some, batch.ends, any_failed=batch.any_failed)
-            self._agents.add(some)
-            self._reuse.add(some, batch.ends)
-            self._durations.add(_completed_ns(batch))
-            self._hang_ups.add(some, batch.ends, any_left=batch.any_left)
-            if batch.any_left:
-                self._cancellations.add(some, batch.ends)
-            self._first += [span.id for span in some[: EXAMPLES - len(self._first)]]
-            self._effects.add(some)
+        for boot in columns.boots():
+            for some in boot.pieces(SIZE):
+                self._add(Batch(some, self._now_ns))
+
+    def _add(self, batch: Batch) -> None:
+        requests = batch.requests()
+        if requests is not batch and self._requests is self._level:
+            self._requests = deepcopy(self._level)
+        self._tally.add(batch)
+        self._effects.add(batch)
+        self._level.add(batch)
+        self._connections.add(batch)
+        self._reuse.add(batch)
+        if requests:
+            self._judge(requests)
+
+    def _judge(self, requests: Batch) -> None:
+        """What there is to be said of requests, and not of echoes."""
+        if self._requests is not self._level:
+            self._requests.add(requests)
+        self._waits.add(requests)
+        self._retries.add(requests)
+        self._agents.add(requests)
+        self._durations.add(requests.of(Outcome.COMPLETED, requests.durations))
+        self._hang_ups.add(requests)
+        self._cancellations.add(requests)
+        self._first += requests.ids[: EXAMPLES - len(self._first)]
 
     def report(self, *, dropped: int = 0) -> Report:
         """What they say together; *dropped* is how many spans of the run were not kept."""
         level, waits, connections = self._level, self._waits, self._connections
         level.drain()
+        self._requests.drain()
         return Report(
             run=self._run,
             now_ns=self._now_ns,
@@ -311,18 +347,19 @@ class Fold:
             connections=connections.count,
             reused=connections.reused,
             opening_spans=tuple(connections.opening),
-            lower_bound=LowerBound(waits.longest_ns, waits.total_ns, level.peak),
+            lower_bound=LowerBound(waits.longest_ns, waits.total_ns, self._requests.peak),
             lateness=waits.lateness(),
             retries=self._retries.summary(),
             cancellations=self._cancellations.summary(),
             effects=self._effects.summary(),
+            alone=self._requests.alone(),
             evidence=self._evidence(),
         )
 
     def _evidence(self) -> Evidence:
         return Evidence(
-            plateau=self._level.evidence.plateau(),
-            stalls=self._level.evidence.stalls(),
+            plateau=self._requests.evidence.plateau(),
+            stalls=self._requests.evidence.stalls(),
             durations_ns=self._durations.sample(),
             longest_ns=self._durations.longest_ns,
             first=tuple(self._first),
@@ -335,28 +372,10 @@ class Fold:
 def build(spans: Iterable[Span], *, run: str, now_ns: int, dropped: int = 0) -> Report:
     """The report of *spans*, which come in ascending order of id and are read once."""
     fold = Fold(run, now_ns=now_ns)
-    fold.add(spans)
-    return fold.report(dropped=dropped)
-
-
-def _batches(spans: Iterable[Span]) -> Iterator[list[Span]]:
-    """Some spans at a time, never of two boots."""
     stream = iter(spans)
-    while batch := list(islice(stream, BATCH)):
-        if _boot(batch[0]) == _boot(batch[-1]):
-            yield batch
-        else:
-            yield from (list(part) for _, part in groupby(batch, _boot))
-
-
-def _boot(span: Span) -> int:
-    return span.id >> SEQUENCE_BITS
-
-
-def _completed_ns(batch: Batch) -> list[int]:
-    """Arrival to end of those that were answered in full."""
-    completed = Outcome.COMPLETED
-    return list(compress(batch.durations, [outcome is completed for outcome in batch.outcomes]))
+    while some := list(islice(stream, SIZE)):
+        fold.add(Columns.of(some))
+    return fold.report(dropped=dropped)
 
 
 class _Tally:
@@ -364,22 +383,20 @@ class _Tally:
 
     def __init__(self) -> None:
         self.requests = 0
-        self._counts: Counter[tuple[Outcome, int | None]] = Counter()
-        self._examples: dict[tuple[Outcome, int | None], list[int]] = {}
+        self._counts: Counter[End] = Counter()
+        self._examples: dict[End, list[int]] = {}
 
     def add(self, batch: Batch) -> None:
-        self.requests += len(batch.spans)
-        for reply, times in batch.replies.items():
+        self.requests += len(batch)
+        self._counts.update(batch.replies)
+        for reply in batch.replies:
             examples = self._examples.setdefault(reply, [])
             if len(examples) < EXAMPLES:
-                alike = (span.id for span in batch.spans if (span.outcome, span.status) == reply)
-                examples += islice(alike, EXAMPLES - len(examples))
-            self._counts[reply] += times
+                examples += islice(batch.alike(reply), EXAMPLES - len(examples))
 
     def replies(self) -> tuple[Reply, ...]:
         return tuple(
-            Reply(outcome, status, count, tuple(self._examples[outcome, status]))
-            for (outcome, status), count in self._counts.items()
+            Reply(*end, count, tuple(self._examples[end])) for end, count in self._counts.items()
         )
 
 
@@ -400,6 +417,7 @@ class _Level:
         self.peak = 0
         self.peak_at_ns: int | None = None
         self.peak_spans: tuple[int, ...] = ()
+        self._count = 0
         self._boot = -1
         self._open: list[tuple[int, int, int]] = []  # arrival, end, id
         self._open_ends: list[int] = []  # of those, ascending
@@ -417,22 +435,34 @@ class _Level:
             return 0
         return self.last_ns - self.first_ns
 
+    def alone(self) -> Requests:
+        return Requests(
+            self._count,
+            self.first_ns,
+            self.makespan_ns,
+            self.in_flight_ns,
+            self.active_ns,
+            self.peak,
+            self.peak_at_ns,
+            self.peak_spans,
+        )
+
     def curve(self) -> Curve:
         return Curve(self._steps.step_ns, tuple(self._steps.levels))
 
     def add(self, batch: Batch) -> None:
         arrivals, ends = batch.arrivals, batch.ends
         self.in_flight_ns += sum(batch.durations)
-        self._frame(batch.spans, arrivals, ends)
-        if (boot := _boot(batch.spans[0])) != self._boot:
+        self._frame(batch)
+        if (boot := batch.boot) != self._boot:
             self.drain()
             self._boot, self._seen_ns, self._reach_ns = boot, arrivals[0], arrivals[0]
         # Those of no length are never in flight.
         self._arrivals += compress(arrivals, batch.durations)
         self._ends += compress(ends, batch.durations)
-        self._numbers += compress([span.id for span in batch.spans], batch.durations)
+        self._numbers += compress(batch.ids, batch.durations)
         # As many at once as are open, so that going through these stays cheap whatever the peak.
-        if len(self._arrivals) > max(BATCH, len(self._open)):
+        if len(self._arrivals) > max(SIZE, len(self._open)):
             self._sweep()
 
     def drain(self) -> None:
@@ -443,31 +473,30 @@ class _Level:
             self.evidence.over(ends)
         self._open, self._open_ends = [], []
 
-    def _frame(self, spans: list[Span], arrivals: list[int], ends: list[int]) -> None:
-        first, last = min(arrivals), max(ends)
+    def _frame(self, batch: Batch) -> None:
+        self._count += len(batch)
+        first, last = min(batch.arrivals), max(batch.ends)
         if self.first_ns is None or first < self.first_ns:
             self.first_ns = first
         if self.last_ns is None or last > self.last_ns:
-            self.last_ns, self.last_span = last, spans[ends.index(last)].id
+            self.last_ns, self.last_span = last, batch.ids[batch.ends.index(last)]
 
     def _sweep(self) -> None:
         if not self._arrivals:
             return
-        arrivals, numbers = self._arrivals, self._numbers
+        arrivals, fresh_ends, numbers = self._arrivals, self._ends, self._numbers
         # The ends left open ascend already, so sorting is little more than merging.
-        ends = sorted(self._open_ends + self._ends)
-        fresh = zip(arrivals, self._ends, numbers, strict=True)
+        ends = sorted(self._open_ends + fresh_ends)
         self._arrivals, self._ends, self._numbers = [], [], []
         levels = _levels(arrivals, ends)
         self._count_active(arrivals, levels, ends)
         seen = max(arrivals[-1], self._seen_ns)
         if max(levels) > self.peak:
-            present = [*self._open, *fresh]
-            self._rise(arrivals, levels, present)
-            self._open = [span for span in present if span[1] > seen]
-        else:
-            self._open = [span for span in self._open if span[1] > seen]
-            self._open += [span for span in fresh if span[1] > seen]
+            fresh = zip(arrivals, fresh_ends, numbers, strict=True)
+            self._rise(arrivals, levels, [*self._open, *fresh])
+        self._open = [span for span in self._open if span[1] > seen]
+        late = [place for place, end in enumerate(fresh_ends) if end > seen]
+        self._open += [(arrivals[place], fresh_ends[place], numbers[place]) for place in late]
         self.evidence.add(arrivals, levels, ends, numbers)
         self._steps.add(arrivals, levels, ends, since=self._seen_ns, until=seen)
         self._seen_ns = seen
@@ -487,7 +516,7 @@ class _Level:
     def _count_active(self, arrivals: list[int], levels: list[int], ends: list[int]) -> None:
         """Add the time up to the last end, less the pauses before those that found nobody there."""
         carried = len(ends) - len(arrivals)
-        alone = [place for place, level in enumerate(levels) if level == 1]
+        alone = [place for place, level in enumerate(levels) if level == 1] if 1 in levels else []
         for place in alone:
             over = carried + place
             self.active_ns -= arrivals[place] - (ends[over - 1] if over else self._reach_ns)
@@ -554,27 +583,24 @@ class _Waits:
         self._worst: list[tuple[int, int]] = []  # a heap of (lateness, -id)
         self._least_ns = 0  # of the worst, once there are enough of them
 
-    def add(self, spans: list[Span], ends: list[int]) -> None:
+    def add(self, batch: Batch) -> None:
         busy = longest = total = 0
         late = self._lateness.append
+        columns = (batch.begun, batch.ends, batch.planned, _due_bytes(batch), batch.outcomes)
         # Here a call of `min` or `max` costs more than anything else: hence the exceptions.
-        for span, end in zip(spans, ends, strict=True):
-            if (begun := span.wait_begun_ns) is None:
+        for number, begun, end, planned, byte, outcome in zip(batch.ids, *columns, strict=True):
+            if begun is None:
                 continue
             spent = end - begun if end > begun else 0
             busy += spent
-            if (planned := span.delay_ns) is None:
+            if planned is None:
                 continue
-            if span.time_scale != 1:
-                planned = round(planned * span.time_scale)
-            # `Span.lateness_ns`, without the cost of the call.
-            byte = span.first_byte_ns if span.drip is None else span.last_byte_ns
-            outcome = span.outcome
+            # As `Span.lateness_ns`.
             if byte is not None and outcome is not REJECTED and outcome is not SHUTDOWN:
                 lateness = byte - begun - planned
                 late(lateness if lateness > 0 else 0)  # noqa: FURB136
                 if lateness > self._least_ns:
-                    self._keep(lateness, span.id)
+                    self._keep(lateness, number)
             # Who left early is no proof that the whole delay had to fit.
             delay = planned if planned < spent else spent  # noqa: FURB136
             total += delay
@@ -594,10 +620,19 @@ class _Waits:
     def lateness(self) -> Lateness:
         if not self._lateness:
             return Lateness(0, None, None, None, ())
-        ordered = sorted(self._lateness)
-        p50, p99, most = (percentile(ordered, percent) for percent in (50, 99, 100))
+        late = self._lateness
+        p50, p99 = ranked(late, 50), ranked(late, 99)
         worst = tuple(-negative for _, negative in sorted(self._worst, reverse=True))
-        return Lateness(len(ordered), p50, p99, most, worst)
+        return Lateness(len(late), p50, p99, max(late), worst)
+
+
+def _due_bytes(batch: Batch) -> list[int | None]:
+    """When the byte went out that was not to be early: the first, or the last that dripped."""
+    firsts: list[int | None] = batch["first_byte_ns"]
+    if batch.columns.is_all("drip", None):
+        return firsts
+    columns = zip(firsts, batch["last_byte_ns"], batch["drip"], strict=True)
+    return [first if drip is None else last for first, last, drip in columns]
 
 
 class _Connections:
@@ -614,14 +649,15 @@ class _Connections:
     def count(self) -> int:
         return self._earlier + len(self._numbers)
 
-    def add(self, spans: list[Span]) -> None:
-        if (boot := _boot(spans[0])) != self._boot:
+    def add(self, batch: Batch) -> None:
+        if (boot := batch.boot) != self._boot:
             self._earlier, self._boot, self._numbers = self.count, boot, set()
-        self._numbers.update(map(attrgetter("connection"), spans))
+        self._numbers.update(batch["connection"])
         self._numbers.discard(0)  # not known
-        self.reused += len([span for span in spans if span.connection_request > 1])
+        ordinals = batch["connection_request"]
+        self.reused += len([ordinal for ordinal in ordinals if ordinal > 1])
         if len(self.opening) < EXAMPLES:
-            opening = (span.id for span in spans if span.connection_request == 1)
+            opening = compress(batch.ids, [ordinal == 1 for ordinal in ordinals])
             self.opening += islice(opening, EXAMPLES - len(self.opening))
 
 
@@ -633,23 +669,25 @@ class _Cancellations:
         self._queued = self._replying = 0
         self._shown: list[Cancellation] = []
 
-    def add(self, spans: list[Span], ends: list[int]) -> None:
-        gone = Outcome.CLIENT_GONE  # looking it up costs as much as the rest of the loop
-        for place in [i for i, span in enumerate(spans) if span.outcome is gone]:
-            self._take(spans[place], ends[place])
+    def add(self, batch: Batch) -> None:
+        places = batch.places(Outcome.CLIENT_GONE)
+        first_bytes = batch["first_byte_ns"] if places else []
+        for place in places:
+            self._take(batch, place, replying=first_bytes[place] is not None)
 
-    def _take(self, span: Span, end_ns: int) -> None:
-        waited, planned = end_ns - span.arrival_ns, span.scaled_delay_ns
+    def _take(self, batch: Batch, place: int, *, replying: bool) -> None:
+        begun_ns, planned_ns = batch.begun[place], batch.planned[place]
         self._count += 1
-        self._waited_ns += waited
-        self._planned_ns += planned or 0
-        if span.wait_begun_ns is None:
+        self._waited_ns += batch.durations[place]
+        self._planned_ns += planned_ns or 0
+        if begun_ns is None:
             self._queued += 1
         else:
-            self._wasted_ns += max(end_ns - span.wait_begun_ns, 0)
-            self._replying += span.first_byte_ns is not None
+            self._wasted_ns += max(batch.ends[place] - begun_ns, 0)
+            self._replying += replying
         if len(self._shown) < EXAMPLES:
-            self._shown.append(Cancellation(span.id, waited, planned))
+            shown = Cancellation(batch.ids[place], batch.durations[place], planned_ns)
+            self._shown.append(shown)
 
     def summary(self) -> Cancellations:
         return Cancellations(
@@ -661,217 +699,3 @@ class _Cancellations:
             self._replying,
             tuple(self._shown),
         )
-
-
-# --- presentation --------------------------------------------------------------------------------
-
-
-def lengths_ns(report: Report) -> dict[str, int | None]:
-    """The figures that are lengths, by the names `check` knows, in nanoseconds."""
-    return {
-        "makespan": report.makespan_ns,
-        "busy": report.busy_ns,
-        "lateness_p99": report.lateness.p99_ns,
-        "lateness_max": report.lateness.max_ns,
-        "wasted": report.cancellations.wasted_ns,
-    }
-
-
-def ratios(report: Report) -> dict[str, float | None]:
-    """The figures that are ratios, by the names `check` knows; None is a ratio to nothing."""
-    return {
-        "mean_in_flight": report.mean_in_flight,
-        "speedup": report.speedup,
-        "efficiency": report.efficiency,
-        "reuse": report.reuse,
-    }
-
-
-def counts(report: Report) -> dict[str, int]:
-    """The figures that are counts, by the names `check` knows, `status.NNN` where there is one."""
-    return {
-        "requests": report.requests,
-        "completed": report.count(Outcome.COMPLETED),
-        "cancelled": report.count(Outcome.CLIENT_GONE),
-        "faulted": report.count(Outcome.FAULTED),
-        "rejected": report.count(Outcome.REJECTED),
-        "errors": report.count(Outcome.ERROR),
-        "peak": report.peak,
-        "connections": report.connections,
-        "retries": report.retries.count,
-        "dropped": report.dropped,
-    } | {f"status.{status}": count for status, count in report.statuses.items()}
-
-
-def figures(report: Report) -> dict[str, int | float | None]:
-    """Every figure by the name `check` knows: counts, ratios, and lengths in seconds."""
-    seconds = {name: _seconds(ns) for name, ns in lengths_ns(report).items()}
-    return {**counts(report), **ratios(report), **seconds}
-
-
-def document(report: Report) -> dict[str, object]:
-    """
-    The report as JSON shows it, in a fixed order: counts are integers, lengths are seconds.
-
-    `first_arrival` and `last_end` are seconds since the Unix epoch, `peak_at` since the first
-    arrival.
-    """
-    return {
-        "run": report.run,
-        "figures": figures(report),
-        "outcomes": {outcome.value: count for outcome, count in report.outcomes.items()},
-        "statuses": {str(status): count for status, count in report.statuses.items()},
-        "time": _time_document(report),
-        "in_flight": _in_flight_document(report),
-        "lower_bound": {
-            "seconds": _seconds(report.lower_bound.ns),
-            "longest_delay": _seconds(report.lower_bound.longest_ns),
-            "sum_of_delays_by_peak": _seconds(report.lower_bound.shared_ns),
-        },
-        "connections": {
-            "count": report.connections,
-            "requests_per_connection": report.requests_per_connection,
-            "reuse": report.reuse,
-        },
-        "lateness": {
-            "replies": report.lateness.replies,
-            "p50": _seconds(report.lateness.p50_ns),
-            "p99": _seconds(report.lateness.p99_ns),
-            "max": _seconds(report.lateness.max_ns),
-            "worst": _names(report.lateness.worst),
-        },
-        "retries": _retries_document(report.retries),
-        "cancellations": _cancellations_document(report),
-        "faults": report.effects.faults,
-        "rejections": report.effects.rejections,
-        "queue": _held_document(report.effects.queue),
-        "barrier": _held_document(report.effects.barrier),
-    }
-
-
-def _time_document(report: Report) -> dict[str, object]:
-    return {
-        "first_arrival": _seconds(report.first_arrival_ns),
-        "last_end": _seconds(report.last_end_ns),
-        "makespan": _seconds(report.makespan_ns),
-        "busy": _seconds(report.busy_ns),
-        "active": _seconds(report.active_ns),
-    }
-
-
-def _in_flight_document(report: Report) -> dict[str, object]:
-    at_ns = report.peak_at_ns
-    return {
-        "now": report.count(Outcome.IN_FLIGHT),
-        "peak": report.peak,
-        "peak_at": None if at_ns is None else _seconds(at_ns - (report.first_arrival_ns or 0)),
-        "peak_spans": _names(report.peak_spans),
-        "mean": report.mean_in_flight,
-        "step": _seconds(report.curve.step_ns),
-        "levels": list(report.curve.levels),
-    }
-
-
-def _retries_document(retries: Retries) -> dict[str, object]:
-    return {
-        "count": retries.count,
-        "guessed": retries.guessed,
-        "keys": retries.keys,
-        "policy": None if retries.policy is None else _policy_document(retries.policy),
-        "retry_after": {
-            "obeyed": retries.obeyed,
-            "early": retries.early_count,
-            "shown": [_early_document(one) for one in retries.early],
-        },
-        "duplicates": {
-            "keys": retries.duplicates.keys,
-            "shown": [
-                {
-                    "key": one.key,
-                    "span": span_name(one.span),
-                    "after": _seconds(one.after_ns),
-                    "overlap": _seconds(one.overlap_ns),
-                }
-                for one in retries.duplicates.shown
-            ],
-        },
-        "shown": [
-            {
-                "key": one.key,
-                "attempts": one.attempts,
-                "gaps": [_seconds(gap) for gap in one.gaps_ns],
-                "policy": _policy_document(one.policy),
-            }
-            for one in retries.shown
-        ],
-    }
-
-
-def _early_document(retry: Retry) -> dict[str, object]:
-    return {
-        "span": span_name(retry.span),
-        "asked": _seconds(retry.asked_ns),
-        "gap": _seconds(retry.gap_ns),
-        "early_by": _seconds(retry.early_ns),
-    }
-
-
-def _policy_document(policy: Policy) -> dict[str, object]:
-    return {
-        "name": policy.name.value,
-        "first": _seconds(policy.first_ns),
-        "factor": policy.factor,
-        "cap": _seconds(policy.cap_ns),
-        "jitter": policy.jitter,
-        "error": policy.error,
-        "first_at_once": policy.first_at_once,
-        "spread": policy.spread,
-    }
-
-
-def timeout(report: Report) -> Timeout | None:
-    """What is behind the hang-ups; None when there are fewer than three."""
-    return timeouts.infer(
-        report.evidence, completed=report.count(Outcome.COMPLETED), active_ns=report.active_ns
-    )
-
-
-def _cancellations_document(report: Report) -> dict[str, object]:
-    cancellations, found = report.cancellations, timeout(report)
-    return {
-        "count": cancellations.count,
-        "waited": _seconds(cancellations.waited_ns),
-        "planned": _seconds(cancellations.planned_ns),
-        "wasted": _seconds(cancellations.wasted_ns),
-        "phases": {
-            "queue": cancellations.queued,
-            "delay": cancellations.delayed,
-            "reply": cancellations.replying,
-        },
-        "cause": None if found is None else found.cause.value,
-        "timeout": _seconds(found.low_ns) if found and found.is_timeout else None,
-        "shown": [
-            {
-                "span": span_name(one.span),
-                "waited": _seconds(one.waited_ns),
-                "planned": _seconds(one.planned_ns),
-            }
-            for one in cancellations.shown
-        ],
-    }
-
-
-def _held_document(held: Held) -> dict[str, object]:
-    return {
-        "spans": held.spans,
-        "total": _seconds(held.total_ns),
-        "longest": _seconds(held.longest_ns),
-    }
-
-
-def _seconds(ns: int | None) -> float | None:
-    return None if ns is None else ns / SECOND
-
-
-def _names(numbers: Iterable[int]) -> list[str]:
-    return [span_name(number) for number in numbers]

@@ -16,8 +16,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from heapq import nlargest
+from itertools import islice
+from typing import NamedTuple
 
-from app.spans import Outcome, Span
+from app.batch import Batch
+from app.spans import Outcome
 
 MOST_KEYS = 100  # whose retries are shown, those with the most attempts
 MOST_GAPS = 100  # kept of a key; no policy needs more to be seen
@@ -139,12 +142,21 @@ class Retries:
 # --- the fold ------------------------------------------------------------------------------------
 
 
+class _Attempt(NamedTuple):
+    """One request, as the next attempt has to know it."""
+
+    span: int
+    arrival_ns: int
+    end_ns: int
+    failed: bool
+    asked_ns: int | None  # None as well where it was asked to wait no time
+
+
 @dataclass(slots=True)
 class _Attempts:
     """What is remembered of one request."""
 
-    newest: Span
-    end_ns: int
+    newest: _Attempt
     count: int = 1
     gaps_ns: "array[int] | None" = None  # until there is a retry: most requests never have one
     doubled: bool = False
@@ -157,6 +169,7 @@ class RetryFold:
         self._examples = examples
         self._keys: dict[str, _Attempts] = {}
         self._targets: dict[tuple[str, str], _Attempts | None] = {}  # None: several at a time
+        self._suspects: set[str] = set()  # targets of which one may have failed
         self._retried_targets: list[tuple[str, _Attempts]] = []
         self._count = self._guessed = self._obeyed = self._early_count = 0
         self._spans: list[int] = []
@@ -165,55 +178,82 @@ class RetryFold:
         self._doubled = self._lost_ns = 0
         self._duplicates: list[Duplicate] = []
 
-    def add(self, spans: list[Span], ends: list[int], *, any_failed: bool) -> None:
-        """Take the next spans of the run, with the end of each."""
-        keys = [span.key for span in spans]
-        if keys.count(None) == len(keys) and not (any_failed or self._targets):
-            return
-        for span, end, key in zip(spans, ends, keys, strict=True):
-            if key is not None:
-                self._keyed(span, end, key)
-            elif self._targets or _failed(span):
-                self._keyless(span, end)
+    def add(self, batch: Batch) -> None:
+        """Take the next requests of the run."""
+        keys, methods, targets = batch["key"], batch["method"], batch["target"]
+        asked = batch["retry_after_ns"]
+        for place in self._places(batch, targets):
+            attempt = _Attempt(
+                batch.ids[place],
+                batch.arrivals[place],
+                batch.ends[place],
+                failed(batch.outcomes[place], batch.statuses[place]),
+                asked[place] or None,
+            )
+            if (key := keys[place]) is None:
+                self._keyless(attempt, (methods[place], targets[place]))
+            else:
+                self._keyed(attempt, key)
 
-    def _keyed(self, span: Span, end_ns: int, key: str) -> None:
+    def _places(self, batch: Batch, targets: list[str]) -> Sequence[int]:
+        """Those worth a look: without a key only what has failed, or is like what has."""
+        if not batch.columns.is_all("key", None):
+            return range(len(batch))
+        if any(failed(*reply[1:]) for reply in batch.replies):
+            self._suspect(batch, targets)
+        elif self._suspects.isdisjoint(targets):
+            return ()
+        return [place for place, target in enumerate(targets) if target in self._suspects]
+
+    def _suspect(self, batch: Batch, targets: list[str]) -> None:
+        completed = Outcome.COMPLETED
+        new = {
+            target
+            for target, outcome, status in zip(targets, batch.outcomes, batch.statuses, strict=True)
+            if status in PASSING or outcome is not completed
+        }
+        new -= self._suspects
+        self._suspects.update(islice(new, MOST_TARGETS - len(self._suspects)))
+
+    def _keyed(self, attempt: _Attempt, key: str) -> None:
         if (attempts := self._keys.get(key)) is None:
-            self._keys[key] = _Attempts(span, end_ns)
+            self._keys[key] = _Attempts(attempt)
         else:
-            self._overlap(attempts, span, end_ns, key)
-            self._again(attempts, span, end_ns, guessed=False)
+            self._overlap(attempts, attempt, key)
+            self._again(attempts, attempt, guessed=False)
 
-    def _keyless(self, span: Span, end_ns: int) -> None:
+    def _keyless(self, attempt: _Attempt, target: tuple[str, str]) -> None:
         """Follow what failed, as long as there is but one of that method and target at a time."""
-        target = span.method, span.target
         attempts = self._targets.get(target)
         if attempts is None:
-            if target not in self._targets and _failed(span) and len(self._targets) < MOST_TARGETS:
-                self._targets[target] = _Attempts(span, end_ns)
-        elif attempts.end_ns > span.arrival_ns:
+            is_new = target not in self._targets
+            if is_new and attempt.failed and len(self._targets) < MOST_TARGETS:
+                self._targets[target] = _Attempts(attempt)
+        elif attempts.newest.end_ns > attempt.arrival_ns:
             self._targets[target] = None
         else:
             if attempts.count == 1:
                 self._retried_targets.append((" ".join(target), attempts))
-            self._again(attempts, span, end_ns, guessed=True)
-            if not _failed(span):
+            self._again(attempts, attempt, guessed=True)
+            if not attempt.failed:
                 del self._targets[target]
 
-    def _again(self, attempts: _Attempts, span: Span, end_ns: int, *, guessed: bool) -> None:
-        gap_ns = span.arrival_ns - attempts.end_ns
+    def _again(self, attempts: _Attempts, attempt: _Attempt, *, guessed: bool) -> None:
+        before = attempts.newest
+        gap_ns = attempt.arrival_ns - before.end_ns
         if attempts.gaps_ns is None:
             attempts.gaps_ns = array("q")
         if len(attempts.gaps_ns) < MOST_GAPS:
             attempts.gaps_ns.append(gap_ns)
-        if _failed(before := attempts.newest):
-            asked_ns = before.retry_after_ns or None  # to wait no time is to be asked nothing
-            self._judge(Retry(span.id, attempts.count, gap_ns, attempts.end_ns, asked_ns, guessed))
-        attempts.newest, attempts.end_ns = span, end_ns
+        if before.failed:
+            number, failed_ns = attempts.count, before.end_ns
+            self._judge(Retry(attempt.span, number, gap_ns, failed_ns, before.asked_ns, guessed))
+        attempts.newest = attempt
         attempts.count += 1
         self._count += 1
         self._guessed += guessed
         if len(self._spans) < self._examples:
-            self._spans.append(span.id)
+            self._spans.append(attempt.span)
 
     def _judge(self, retry: Retry) -> None:
         if len(self._sample) < MOST_SAMPLED:
@@ -225,8 +265,9 @@ class RetryFold:
         elif retry.asked_ns:
             self._obeyed += 1
 
-    def _overlap(self, attempts: _Attempts, span: Span, end_ns: int, key: str) -> None:
-        overlap_ns = min(attempts.end_ns, end_ns) - span.arrival_ns
+    def _overlap(self, attempts: _Attempts, attempt: _Attempt, key: str) -> None:
+        before = attempts.newest
+        overlap_ns = min(before.end_ns, attempt.end_ns) - attempt.arrival_ns
         # Of an attempt that is over at once, as a refused one, only the earlier was worked on.
         if overlap_ns <= OVERLAP_NS:
             return
@@ -235,8 +276,8 @@ class RetryFold:
             attempts.doubled = True
             self._doubled += 1
             if len(self._duplicates) < self._examples:
-                after_ns = span.arrival_ns - attempts.newest.arrival_ns
-                self._duplicates.append(Duplicate(key, span.id, after_ns, overlap_ns))
+                after_ns = attempt.arrival_ns - before.arrival_ns
+                self._duplicates.append(Duplicate(key, attempt.span, after_ns, overlap_ns))
 
     def summary(self) -> Retries:
         """What they say together."""
@@ -269,10 +310,6 @@ def failed(outcome: Outcome, status: int | None) -> bool:
     if outcome is Outcome.COMPLETED or outcome is Outcome.REJECTED:
         return status in PASSING
     return outcome is not Outcome.IN_FLIGHT
-
-
-def _failed(span: Span) -> bool:
-    return failed(span.outcome, span.status)
 
 
 # --- the policy ----------------------------------------------------------------------------------

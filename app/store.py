@@ -11,19 +11,22 @@ import json
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from itertools import chain, repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
+
+from app.columns import READ_BATCH, Column, Columns, as_spans, joined
 from app.database import Database, StoreError, one_number, open_database, unusable
 from app.spans import FIELDS, Kind, Outcome, Span
 
-READ_BATCH = 2_000  # spans a list, and a read, give or take a page
 CHUNK = 5_000  # spans removed in one transaction, or one page more; some 5 ms
+
+MOST_PAGES = 256  # that one read looks at: of full ones two are enough, of a trickle's many
 
 # Pages are filled in order of end and read in order of arrival. A page keeps to one block of ids,
 # so a reader who puts them in order holds a block at most, however long single requests took.
@@ -86,12 +89,12 @@ ADD_PAGE = """
     INSERT INTO pages SELECT id, ?, ?, ? FROM runs WHERE name = ? ON CONFLICT DO NOTHING
 """
 
-# The next pages of a run, as few as hold so many spans; a page holds one at least. The key alone
-# answers this, for it tells how many spans are in a page.
+# The next pages of a run, as few as hold so many spans, and at most so many. The key alone answers
+# this, for it tells how many spans are in a page.
 NEXT = """
     FROM (
         SELECT first_id, count, sum(count) OVER (ORDER BY first_id) - count AS before FROM pages
-        WHERE run_id = :run AND first_id > :after ORDER BY first_id LIMIT :spans
+        WHERE run_id = :run AND first_id > :after ORDER BY first_id LIMIT :pages
     ) WHERE before < :spans
 """
 
@@ -109,7 +112,6 @@ T = TypeVar("T")
 
 _COLUMNS = tuple(name for name in FIELDS if name != "run")
 _DEFAULTS = {field.name: field.default for field in fields(Span)}
-_values: Callable[[Span], tuple[object, ...]] = attrgetter(*_COLUMNS)
 _by_id = attrgetter("id")
 
 _KINDS = {kind.value: kind for kind in Kind}
@@ -237,7 +239,7 @@ class Store:
         return removed
 
     async def _remove_oldest(self, number: int, count: int) -> int:
-        which = {"run": number, "after": -1, "spans": count}
+        which = {"run": number, "after": -1, "spans": count, "pages": count}
         [(newest, removed)] = await self._writer.execute_fetchall(NEXT_PLACE, which)
         await self._writer.execute(
             "DELETE FROM pages WHERE run_id = ? AND first_id <= ?", (number, newest)
@@ -250,29 +252,36 @@ class Store:
         """Every run, in the order they were made."""
         return await self._database.read(RUNS, (), lambda _cursor, row: StoredRun(*row))
 
-    async def spans(
+    def spans(
         self, run: str, *, after_id: int = 0, batch: int = READ_BATCH
     ) -> AsyncIterator[list[Span]]:
-        """
-        The stored spans of a run in order of arrival, in lists of at most *batch*.
+        """The stored spans of a run as `columns` has them, in lists."""
+        return as_spans(self.columns(run, after_id=after_id, batch=batch))
 
-        Read as they are asked for: between two lists nothing is open, so a slow consumer costs
+    async def columns(
+        self, run: str, *, after_id: int = 0, batch: int = READ_BATCH
+    ) -> AsyncIterator[Columns]:
+        """
+        The stored spans of a run in order of arrival, at most *batch* at a time.
+
+        Read as they are asked for: in between nothing is open, so a slow consumer costs
         nothing and one that leaves need not say so. Spans removed meanwhile may be left out, and
         so may those that are saved meanwhile.
         """
         number = await one_number(self._database.reader, RUN_ID, (run,))
-        which = {"run": number, "after": _before_block(after_id), "spans": batch}
-        waiting: list[Span] = []  # in order; a page that is still to be read may come in between
-        while pages := await self._database.read(NEXT_PAGES, which, partial(_spans, run)):
-            waiting.extend(chain.from_iterable(pages))
-            waiting.sort(key=_by_id)
-            which["after"] = newest = pages[-1][0].id
-            ready = bisect_left(waiting, newest, key=_by_id)
-            for part in _parts(waiting[:ready], after_id, batch):
-                yield part
-            del waiting[:ready]
-        for part in _parts(waiting, after_id, batch):
-            yield part
+        after = _before_block(after_id)
+        which = {"run": number, "after": after, "spans": batch, "pages": MOST_PAGES}
+        waiting: list[Columns] = []  # a page that is still to be read may come in between
+        while pages := await self._database.read(NEXT_PAGES, which, partial(_columns, run)):
+            last = pages.pop()
+            which["after"] = newest = last.ids[0]
+            found = joined([*waiting, *pages])
+            ready = bisect_left(found.ids, newest)
+            for piece in _after(after_id, found.part(0, ready)).pieces(batch):
+                yield piece
+            waiting = [found.part(ready), last]
+        for piece in _after(after_id, joined(waiting)).pieces(batch):
+            yield piece
 
 
 def _pages(spans: Iterable[Span]) -> list[Page]:
@@ -285,16 +294,9 @@ def _pages(spans: Iterable[Span]) -> list[Page]:
 def _page(run: str, spans: list[Span]) -> Page:
     spans.sort(key=_by_id)
     first, last = spans[0], spans[-1]
-    columns = zip(_COLUMNS, zip(*map(_values, spans), strict=True), strict=True)
-    text = _json({name: _folded(name, values) for name, values in columns})
+    columns = Columns.of(spans).fields
+    text = _json({name: columns[name] for name in _COLUMNS})
     return Page(run, first.id, len(spans), first.arrival_ns, last.arrival_ns, text)
-
-
-def _folded(name: str, values: tuple[object, ...]) -> object:
-    """The values of a column, or the only one there is."""
-    one = values[0]
-    is_same = name != "id" and one == values[-1] and values.count(one) == len(values)
-    return one if is_same else values
 
 
 def _runs(
@@ -307,22 +309,27 @@ def _runs(
         yield loss.run, loss.first_arrival_ns, None, loss.count
 
 
-def _spans(run: str, _cursor: sqlite3.Cursor, row: tuple[str]) -> list[Span]:
-    """The spans of a page, built by position: a third less time than by keywords."""
-    page = _DEFAULTS | json.loads(row[0]) | {"run": run}
+def _columns(run: str, _cursor: sqlite3.Cursor, row: tuple[str]) -> Columns:
+    """The spans of a page."""
+    page = _DEFAULTS | _read(row[0]) | {"run": run}
     page["kind"] = _named(page["kind"], _KINDS)
     page["outcome"] = _named(page["outcome"], _OUTCOMES)
-    count = len(page["id"])
-    return list(map(Span, *(_unfolded(page[name], count) for name in FIELDS)))
+    return Columns(page)
 
 
-def _named(values: Any, members: Mapping[str, T]) -> list[T] | T:
+def _read(text: str) -> dict[str, Any]:
+    try:
+        page: dict[str, Any] = orjson.loads(text)
+    except orjson.JSONDecodeError:  # what is no Unicode: see above
+        page = json.loads(text)
+    return page
+
+
+def _named(values: Column, members: Mapping[str, T]) -> list[T] | T:
     """The members of an enumeration for a column of their names."""
-    return [members[name] for name in values] if isinstance(values, list) else members[values]
-
-
-def _unfolded(values: Any, count: int) -> Iterable[Any]:
-    return values if isinstance(values, list) else repeat(values, count)
+    if isinstance(values, list):
+        return list(map(members.__getitem__, values))
+    return members[values]
 
 
 def _before_block(number: int) -> int:
@@ -330,10 +337,10 @@ def _before_block(number: int) -> int:
     return (number >> BLOCK_BITS << BLOCK_BITS) - 1
 
 
-def _parts(spans: list[Span], after_id: int, size: int) -> Iterator[list[Span]]:
-    """Those spans after *after_id*, in lists of at most *size*."""
-    for start in range(bisect_right(spans, after_id, key=_by_id), len(spans), size):
-        yield spans[start : start + size]
+def _after(number: int, columns: Columns) -> Columns:
+    """Those after that id."""
+    start = bisect_right(columns.ids, number)
+    return columns.part(start) if start else columns
 
 
 # --- opening -------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ Few requests get a row each. More are packed into lanes, as few as overlap. When
 many to be seen, they are drawn as an area: how many were in flight, by how they ended.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from app import bars, formats, timeline
 from app.bars import Axis, Bar, Chart, Stretch
+from app.columns import Columns
 from app.findings import Reading, Severity
 from app.lanes import Lanes
 from app.report import Curve, Report
@@ -93,18 +94,19 @@ class Density:
         self._whole: dict[str, list[float]] = {}
         self._part: dict[str, list[float]] = {}
 
-    def add(self, spans: Iterable[Span]) -> None:
+    def add(self, columns: Columns) -> None:
         """Take the next spans of the run."""
-        for span in spans:
-            mark = bars.mark(span.outcome, span.status)
+        fields = ("arrival_ns", "end_ns", "outcome", "status")
+        for arrival, end, outcome, status in zip(*map(columns.__getitem__, fields), strict=True):
+            mark = bars.mark(outcome, status)
             if mark not in self._whole:
                 self._whole[mark] = [0.0] * (self.columns + 2)
                 self._part[mark] = [0.0] * (self.columns + 2)
-            self._spread(span, self._whole[mark], self._part[mark])
+            end_ns = max(self._now_ns if end is None else end, arrival)
+            self._spread(arrival, end_ns, self._whole[mark], self._part[mark])
 
-    def _spread(self, span: Span, whole: list[float], part: list[float]) -> None:
-        end_ns = max(self._now_ns if span.end_ns is None else span.end_ns, span.arrival_ns)
-        begin, end = self._place(span.arrival_ns), self._place(end_ns)
+    def _spread(self, begin_ns: int, end_ns: int, whole: list[float], part: list[float]) -> None:
+        begin, end = self._place(begin_ns), self._place(end_ns)
         first, last = int(begin), int(end)
         if first == last:
             part[first] += end - begin
@@ -344,7 +346,7 @@ class _Part:
         report, density = self._reading.report, self._density
         if density is None:
             density = Density(report)
-            density.add(self._reading.spans)
+            density.add(Columns.of(self._reading.spans))
         ground = self.bottom + AREA
         scale = (AREA - 6) / max(report.peak, 1)
         wide = self._axis.place(self._axis.begin_ns + report.makespan_ns) * PLOT / 100

@@ -17,7 +17,7 @@ from app.grammar import decimal_text
 from app.report import Curve, Report
 from app.report import timeout as inferred
 from app.retries import KeyRetries, Policy, PolicyName
-from app.spans import Outcome, Span
+from app.spans import Kind, Outcome, Span
 from app.words import (
     JOINED,
     MICROSECOND,
@@ -217,7 +217,7 @@ def _makespan(report: Report) -> str:
     return (
         f"{length(report.makespan_ns)} for {length(report.busy_ns)} of waits: "
         f"speed-up {_ratio(report.speedup)}, efficiency {_ratio(report.efficiency)} "
-        f"(at best {length(report.lower_bound.ns)} with {report.peak:,} in flight)"
+        f"(at best {length(report.lower_bound.ns)} with {report.lower_bound.peak:,} in flight)"
     )
 
 
@@ -405,6 +405,8 @@ def _bar(span: Span, axis: _Axis, now_ns: int) -> str:
 
 
 def _queued_until(span: Span, axis: _Axis, begin: int, end: int) -> int:
+    if span.kind is not Kind.HTTP:
+        return begin  # an echo never queues
     if span.wait_begun_ns is None:
         return end
     # Not simply the column of wait begun: a microsecond before it may lie a column to its left.

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from app.lanes import Lanes
-from app.spans import Span
+from app.spans import Kind, Span
 from app.words import MICROSECOND, printable
 
 PROCESS = 1
@@ -79,7 +79,9 @@ def _told(span: Span) -> dict[str, object]:
 
 
 def _phases(span: Span, end_ns: int) -> Iterator[tuple[str, int, int]]:
-    """(name, begin, end) of what the request went through, as far as that lasted."""
+    """(name, begin, end) of what a request went through, as far as that lasted; none of echoes."""
+    if span.kind is not Kind.HTTP:
+        return
     queued_ns = min(span.arrival_ns + span.queue_wait_ns, end_ns)
     met_ns = min(queued_ns + span.barrier_wait_ns, end_ns)
     replied_ns = min(max(span.first_byte_ns or end_ns, met_ns), end_ns)

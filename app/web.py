@@ -14,6 +14,7 @@ from app import (
     checks,
     compare,
     exports,
+    figures,
     findings,
     formats,
     grammar,
@@ -27,6 +28,7 @@ from app import (
     waterfall,
 )
 from app.aio import aio, go_on, is_preflight, preflight
+from app.columns import Columns
 from app.delivery import site_page
 from app.errors import BadValue, Problem
 from app.exports import Export
@@ -177,7 +179,7 @@ async def show_run(request: web.Request) -> web.StreamResponse:
 
 def _document(read: Reading) -> dict[str, object]:
     """The report as JSON shows it, and what was found."""
-    return report.document(read.report) | {"findings": findings.document(read.found)}
+    return figures.document(read.report) | {"findings": findings.document(read.found)}
 
 
 SUFFIXES = (".html", ".json", ".txt", ".svg", ".har")
@@ -203,8 +205,8 @@ async def _panel(request: web.Request, name: str) -> svg.Panel:
     if not svg.is_crowded(read.report):
         return svg.Panel(read)
     density = svg.Density(read.report)
-    async for batch in _spans(request.app, name):
-        density.add(batch)
+    async for columns in _columns(request.app, name):
+        density.add(columns)
     return svg.Panel(read, density)
 
 
@@ -238,22 +240,22 @@ async def _read(request: web.Request, name: str, *, shown: int = SPANS_SHOWN) ->
     run = app[keys.RUNS].get(name)
     fold = report.Fold(name, now_ns=app[keys.CLOCK].now())
     first: list[Span] = []
-    async for batch in _spans(app, name):
-        fold.add(batch)
-        first += batch[: max(0, shown - len(first))]
+    async for columns in _columns(app, name):
+        fold.add(columns)
+        first += columns.first(shown - len(first))
     return findings.reading(fold.report(dropped=run.dropped if run else 0), first)
 
 
-def _spans(app: web.Application, name: str) -> AsyncIterator[list[Span]]:
+def _columns(app: web.Application, name: str) -> AsyncIterator[Columns]:
     recorder = app[keys.RECORDER]
-    return app[keys.JOURNAL].spans(name, lambda: recorder.in_flight(name))
+    return app[keys.JOURNAL].columns(name, lambda: recorder.in_flight(name))
 
 
 async def _pieces(app: web.Application, name: str) -> AsyncIterator[list[Span]]:
     """The spans of the run, so few at a time that others are served between."""
-    async for batch in _spans(app, name):
-        for start in range(0, len(batch), PIECE):
-            yield batch[start : start + PIECE]
+    async for columns in _columns(app, name):
+        for piece in columns.pieces(PIECE):
+            yield piece.spans()
             await asyncio.sleep(0)  # others are due, and who takes a piece may wait for nothing
 
 

@@ -17,11 +17,13 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from heapq import heapreplace
 from itertools import islice
 from pathlib import Path
 from random import Random
 
 from app import exports, findings, report, svg, timeline
+from app.columns import Columns
 from app.exports import Export
 from app.spans import Kind, Outcome, Span, span_id
 from app.store import Store, open_store
@@ -31,22 +33,22 @@ AT_ONCE = 200
 PAGE = 1_000  # spans a transaction, as the journal has it
 RUN = "bench"
 
-Batches = AsyncIterator[list[Span]]
+Batches = AsyncIterator[Columns]
 Row = Callable[[Batches], Awaitable[object]]
 
 
 def spans(count: int) -> Iterator[Span]:
     """Those of 200 workers with a tail of slow replies, refusals and hang-ups."""
     rng = Random(1)
-    free = [BEGIN + rng.randrange(10**6) for _ in range(AT_ONCE)]
+    free = [(BEGIN + worker * 1_000, worker) for worker in range(AT_ONCE)]  # a heap
+    requests = [0] * AT_ONCE
     for number in range(count):
-        worker = number % AT_ONCE
-        # Workers take turns, so arrivals ascend if none is overtaken.
-        arrival = free[worker] = max(free[worker], free[worker - 1] + 1_000)
+        arrival, worker = free[0]
+        requests[worker] += 1
         planned = rng.randrange(5_000_000, 30_000_000)
         end = arrival + planned + rng.randrange(300_000)
         left = rng.random() < 0.01
-        free[worker] = end
+        heapreplace(free, (end + rng.randrange(100_000), worker))
         yield Span(
             span_id(1, number + 1),
             RUN,
@@ -55,7 +57,7 @@ def spans(count: int) -> Iterator[Span]:
             f"/aio?delay=5-30ms&run={RUN}&page={number}",
             arrival,
             connection=worker + 1,
-            connection_request=number // AT_ONCE + 1,
+            connection_request=requests[worker],
             http_version="1.1",
             user_agent="Python/3.11 aiohttp/3.14.5",
             in_flight=AT_ONCE,
@@ -80,9 +82,9 @@ async def _reading(batches: Batches) -> None:
 
 async def _report(batches: Batches) -> findings.Reading:
     fold, first = report.Fold(RUN, now_ns=BEGIN), list[Span]()
-    async for batch in batches:
-        fold.add(batch)
-        first += batch[: max(0, svg.MOST_BARS - len(first))]
+    async for columns in batches:
+        fold.add(columns)
+        first += columns.first(svg.MOST_BARS - len(first))
     return findings.reading(fold.report(), first)
 
 
@@ -95,8 +97,8 @@ def _picture(store: Store) -> Row:
     async def picture(batches: Batches) -> str:
         read = await _report(batches)
         density = svg.Density(read.report)
-        async for batch in store.spans(RUN):
-            density.add(batch)
+        async for columns in store.columns(RUN):
+            density.add(columns)
         return svg.drawing([svg.Panel(read, density)])
 
     return picture
@@ -106,8 +108,8 @@ def _exported(export: Export) -> Row:
     async def exported(batches: Batches) -> int:
         writer = export.writer("http://127.0.0.1:3000", BEGIN)
         length = len(writer.head) + len(writer.tail)
-        async for batch in batches:
-            length += len(writer.lines(batch))
+        async for columns in batches:
+            length += len(writer.lines(columns.spans()))
         return length
 
     return exported
@@ -128,9 +130,9 @@ def rows(store: Store) -> dict[str, Row]:
 
 
 async def _limited(batches: Batches, count: int) -> Batches:
-    async for batch in batches:
-        yield batch[:count]
-        count -= len(batch)
+    async for columns in batches:
+        yield columns.part(0, count)
+        count -= len(columns)
         if count <= 0:
             return
 
@@ -138,7 +140,7 @@ async def _limited(batches: Batches, count: int) -> Batches:
 async def _most_bytes(row: Row, store: Store, count: int) -> int:
     gc.collect()
     tracemalloc.start()
-    await row(_limited(store.spans(RUN), count))
+    await row(_limited(store.columns(RUN), count))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return peak
@@ -157,7 +159,7 @@ async def measure(count: int) -> None:
             print("|---|---:|---:|---:|")
             for name, row in rows(store).items():
                 begun = time.process_time()
-                await row(store.spans(RUN))
+                await row(store.columns(RUN))
                 took = (time.process_time() - begun) * 100_000 / count
                 little, more = [
                     await _most_bytes(row, store, count // part) / 2**20 for part in (100, 10)

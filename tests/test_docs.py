@@ -26,6 +26,7 @@ from app import (
     errors,
     faults,
     feed,
+    figures,
     findings,
     grammar,
     journal,
@@ -548,7 +549,7 @@ async def test_every_member_of_a_report_is_in_the_reference(
 ) -> None:
     """Those of a run in which everything happens, and those that HTTP adds."""
     built = report.build(left_and_tried_again(), run="a", now_ns=9 * 10**9)
-    full = report.document(built) | {"findings": findings.document(findings.findings(built))}
+    full = figures.document(built) | {"findings": findings.document(findings.findings(built))}
     client = await aiohttp_client(server_module.create_app(settings))
     await client.post("/runs")
 

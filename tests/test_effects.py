@@ -2,6 +2,8 @@
 
 import pytest
 
+from app.batch import Batch
+from app.columns import Columns
 from app.effects import EffectFold, Effects, Held, reason
 from app.spans import Outcome, Span
 from tests.fakes import make_span
@@ -10,7 +12,7 @@ from tests.fakes import make_span
 def effects(*lists: list[Span]) -> Effects:
     fold = EffectFold()
     for spans in lists:
-        fold.add(spans)
+        fold.add(Batch(Columns.of(spans), now_ns=0))
     return fold.summary()
 
 

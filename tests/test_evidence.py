@@ -35,7 +35,7 @@ def _sets(draw: st.DrawFn) -> list[Span]:
 
 
 def of(spans: list[Span], batch: int = 1024) -> Report:
-    with mock.patch.object(report, "BATCH", batch):
+    with mock.patch.object(report, "SIZE", batch):
         return build(iter(spans), run="demo", now_ns=1_000)
 
 
@@ -106,7 +106,7 @@ def test_stall_over_the_edge_of_two_batches_is_seen() -> None:
     later = [Request(one.arrival + 3, one.end + 3) for one in requests]
 
     whole = report_of(requests + later).evidence.stalls
-    with mock.patch.object(report, "BATCH", 10):
+    with mock.patch.object(report, "SIZE", 10):
         cut = report_of(requests + later).evidence.stalls
 
     assert whole[0].length_ns == cut[0].length_ns
@@ -161,7 +161,7 @@ def test_hang_up_just_after_a_reply_has_raced() -> None:
         Request(2, 3),
     ]
     for size in (1, 10):
-        with mock.patch.object(report, "BATCH", size):
+        with mock.patch.object(report, "SIZE", size):
             hang_ups = report_of(requests).evidence.hang_ups
 
         assert [True, False] == [one.raced for one in hang_ups.shown]

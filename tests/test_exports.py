@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from app import exports
 from app.exports import Export
-from app.spans import FIELDS, Outcome, Span
+from app.spans import FIELDS, Kind, Outcome, Span
 from tests.fakes import BEGIN, SECOND, make_span
 from tests.schemas import HAR, TRACE
 from tests.simulated import limited, spans_of
@@ -180,6 +180,25 @@ def test_reply_that_never_came_has_status_0(
     [entry] = archive(ended(1, 5, **changes))["log"]["entries"]
 
     assert (status, milliseconds) == (entry["response"]["status"], entry["time"])
+
+
+def test_websocket_is_an_entry_that_is_received_as_long_as_it_is_open() -> None:
+    """As browsers write it; a TCP echo speaks no HTTP and is none."""
+    websocket = ended(1, 3, kind=Kind.WEBSOCKET, target="/websocket/echo", status=101)
+    echo = ended(2, 3, kind=Kind.ECHO, method="ECHO", target="127.0.0.1:7777")
+
+    [entry] = archive(websocket, echo)["log"]["entries"]
+
+    assert ("websocket", 101) == (entry["_resourceType"], entry["response"]["status"])
+    assert (0, 0, 3_000) == tuple(entry["timings"][name] for name in ("blocked", "wait", "receive"))
+
+
+def test_echo_has_no_phases_of_a_request() -> None:
+    """It neither queues nor is delayed: it is open."""
+    echo = ended(1, 3, kind=Kind.ECHO, method="ECHO", target="127.0.0.1:7777")
+    echo.first_byte_ns = echo.arrival_ns + SECOND
+
+    assert ["ECHO 127.0.0.1:7777"] == [one["name"] for one in complete(events(echo))]
 
 
 def test_target_in_absolute_form_stays_as_it_is() -> None:

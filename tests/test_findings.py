@@ -10,7 +10,8 @@ import pytest
 from app import findings as module
 from app.findings import CODES, Finding, Severity, document, findings, worst
 from app.report import EXAMPLES, Report, build
-from app.spans import Outcome
+from app.spans import Kind, Outcome, Span, span_id
+from tests.fakes import make_span
 from tests.simulated import (
     GOOD,
     Backend,
@@ -74,6 +75,24 @@ def told(agent: str | None, requests: Iterable[Request], *, pooled: bool = True)
     return report_of(changed, pooled=pooled)
 
 
+# What clients do that do not know better, without a pool.
+WRONG: dict[str, Callable[[Random], list[Request]]] = {
+    "sequential": lambda rng: limited(rng, count=30, limit=1, delay=uniform(rng, 0.1, 0.3)),
+    "plateau": lambda rng: limited(rng, count=400, limit=100, delay=uniform(rng, 0.5, 1)),
+    "unbounded": lambda rng: fan_out(rng, count=300, delay=uniform(rng, 1, 3)),
+    "batches": lambda rng: batches(rng, rounds=8, size=10, delay=uniform(rng, 0.5, 2)),
+    "timeout": lambda rng: [
+        Request(n, n + 2, gone(delay_ns=9 * SECOND)) if n % 2 else Request(n, n + 1)
+        for n in range(20)
+    ],
+    "retries": lambda rng: [
+        Request(n + k, n + k + 0.5, {"key": f"k{n}", "status": 503, "attempt": k + 1})
+        for n in range(0, 40, 8)
+        for k in range(5)
+    ],
+}
+
+
 # --- the hundred that behave well ----------------------------------------------------------------
 
 # What may be said of them: that they have a limit, and what too few requests can't tell.
@@ -88,6 +107,90 @@ def test_well_behaved_client_is_not_warned(seed: int) -> None:
     found = findings(report_of(make(Random(seed))))
 
     assert [] == [one for one in found if one.severity is WARN]
+
+
+# --- echoes --------------------------------------------------------------------------------------
+
+
+def _among_echoes(spans: list[Span], rng: Random) -> list[Span]:
+    """The same requests, between which echoes of all sorts open and close."""
+    echoes = [
+        replace(
+            make_span(user_agent=rng.choice([None, "websockets/15"]), method="ECHO"),
+            kind=rng.choice([Kind.ECHO, Kind.WEBSOCKET]),
+            id=rng.choice(spans).id + number,
+            connection=10_000 + number,
+            connection_request=1,
+            outcome=rng.choice([Outcome.CLIENT_GONE, Outcome.REJECTED, Outcome.COMPLETED]),
+            status=rng.choice([None, 101, 503]),
+            messages=3,
+        )
+        for number in range(1, 40)
+    ]
+    for echo in echoes:
+        echo.arrival_ns = next(span.arrival_ns for span in spans if span.id == echo.id // 100 * 100)
+        echo.end_ns = echo.arrival_ns + rng.choice([0, 3 * SECOND, 300 * SECOND])
+    return sorted([*spans, *echoes], key=lambda span: span.id)
+
+
+@pytest.mark.parametrize("kind", list(WRONG))
+def test_echoes_change_nothing_of_what_is_said_of_requests(kind: str) -> None:
+    """They are open as long as they like and hang up as they like, and no request shows it."""
+    rng = Random(1)
+    spans = [replace(one, id=100 * one.id) for one in spans_of(WRONG[kind](rng), pooled=False)]
+    now_ns = max(span.end_ns or 0 for span in spans)
+
+    alone = build(iter(spans), run="demo", now_ns=now_ns)
+    mixed = build(iter(_among_echoes(spans, rng)), run="demo", now_ns=now_ns)
+
+    assert findings(alone)
+    assert findings(alone) == findings(mixed)
+    assert (alone.speedup, alone.efficiency) == (mixed.speedup, mixed.efficiency)
+    assert alone.retries == mixed.retries
+    assert alone.cancellations == mixed.cancellations
+
+
+def test_echoes_alone_have_no_findings() -> None:
+    """Whatever they do: five hundred at once, each gone after five seconds."""
+    spans = [
+        replace(span, kind=Kind.ECHO, delay_ns=None, wait_begun_ns=None)
+        for span in spans_of(Request(0.001 * n, 5 + 0.001 * n, gone()) for n in range(500))
+    ]
+
+    report = build(iter(spans), run="demo", now_ns=spans[-1].end_ns or 0)
+
+    assert () == findings(report)
+    assert (500, 500, 0, None) == (
+        report.requests,
+        report.peak,
+        report.cancellations.count,
+        report.efficiency,
+    )
+
+
+def test_connection_that_became_a_websocket_was_not_there_to_be_used() -> None:
+    """Who upgrades a connection has to open another for the next request."""
+    spans = spans_of((Request(n, n + 0.1) for n in range(30)), pooled=False)
+    upgrades = [
+        replace(
+            span,
+            id=span.id + (1 << 20),
+            kind=Kind.WEBSOCKET,
+            arrival_ns=span.arrival_ns + SECOND // 9,
+            end_ns=None,
+            connection_request=2,
+        )
+        for span in spans
+    ]
+    mixed = sorted([*spans, *upgrades], key=lambda span: span.arrival_ns)
+    numbered = [replace(span, id=span_id(1, n)) for n, span in enumerate(mixed, 1)]
+
+    report = build(iter(numbered), run="demo", now_ns=numbered[-1].arrival_ns)
+
+    assert 0 == report.evidence.reuse.chances
+
+
+# --- nothing -------------------------------------------------------------------------------------
 
 
 def test_run_without_spans_has_no_findings() -> None:

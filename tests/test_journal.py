@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import journal as journal_module
+from app.columns import Columns
 from app.database import StoreError
 from app.journal import Journal
 from app.spans import Kind, Outcome, Span
@@ -81,11 +82,11 @@ class FakeStore:
             del self.saved[number]
         return len(gone)
 
-    async def spans(self, run: str) -> AsyncIterator[list[Span]]:
-        """Lists of two, each read when it is asked for."""
+    async def columns(self, run: str) -> AsyncIterator[Columns]:
+        """Two at a time, each read when it is asked for."""
         after = 0
         while found := self._after(run, after)[:2]:
-            yield found
+            yield Columns.of(found)
             after = found[-1].id
 
     def _after(self, run: str, after: int) -> list[Span]:

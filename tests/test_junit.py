@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from junitparser import JUnitXml, TestCase, TestSuite
 
+from app import figures, junit
 from app import findings as diagnoses
-from app import junit, report
 from app.checks import document, evaluate, parse
 from app.findings import CODES, findings
 from app.grammar import pairs
@@ -25,7 +25,7 @@ def written(checks: str, built: Report, *, timed_out: bool = False) -> TestSuite
     """The one suite in the file of these checks on this run."""
     found = findings(built)
     verdict = document(evaluate(parse(pairs(checks)), built, found, timed_out=timed_out))
-    shown = report.document(built) | {"findings": diagnoses.document(found)}
+    shown = figures.document(built) | {"findings": diagnoses.document(found)}
     [suite] = JUnitXml.fromstring(junit.document(shown, verdict).encode())
     assert isinstance(suite, TestSuite)
     return suite

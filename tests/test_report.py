@@ -1,6 +1,7 @@
 """What the figures of a report are, checked by hand and against brute force."""
 
 import json
+from array import array
 from collections.abc import Iterator
 from unittest import mock
 
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import report, retries
-from app.report import Cancellation, Report, build, document, figures
+from app.figures import document, figures
+from app.report import Cancellation, Report, build, percentile
 from app.retries import PolicyName
 from app.spans import Kind, Outcome, Span, span_id, span_name
 
@@ -150,7 +152,7 @@ def level(spans: list[Span], moment: int) -> int:
 @given(_sets(), st.integers(1, 9))
 def test_figures_agree_with_brute_force(spans: list[Span], batch: int) -> None:
     """Peak, its moment, mean, active, busy and makespan follow from the definitions alone."""
-    with mock.patch.object(report, "BATCH", batch):
+    with mock.patch.object(report, "SIZE", batch):
         found = of(spans)
 
     ends = [NOW if span.end_ns is None else span.end_ns for span in spans]
@@ -171,7 +173,7 @@ def test_figures_agree_with_brute_force(spans: list[Span], batch: int) -> None:
 @given(_sets(), st.integers(1, 9))
 def test_spans_at_the_peak_are_those_in_flight_then(spans: list[Span], batch: int) -> None:
     """The examples of the peak are in flight at its moment, the first to arrive first."""
-    with mock.patch.object(report, "BATCH", batch):
+    with mock.patch.object(report, "SIZE", batch):
         found = of(spans)
 
     at = found.peak_at_ns
@@ -184,7 +186,7 @@ def test_curve_has_the_most_in_flight_of_each_step(
     spans: list[Span], batch: int, steps: int
 ) -> None:
     """Whatever the step, each level is the maximum over its instants, and all steps cover all."""
-    with mock.patch.multiple(report, BATCH=batch, MOST_STEPS=steps):
+    with mock.patch.multiple(report, SIZE=batch, MOST_STEPS=steps):
         curve = of(spans).curve
 
     lasting = [span for span in spans if level([span], span.arrival_ns)]
@@ -218,7 +220,7 @@ def test_nonsense_from_a_set_clock_makes_no_figure_negative(
         span.first_byte_ns = span.wait_begun_ns
         if place % 4 == 1 and span.end_ns is not None:
             span.end_ns -= 30
-    with mock.patch.object(report, "BATCH", 3):
+    with mock.patch.object(report, "SIZE", 3):
         found = of(spans, now_ns)
 
     assert all(value is None or value >= 0 for value in figures(found).values())
@@ -385,6 +387,21 @@ def test_lateness_is_what_the_spans_say_and_never_negative(
     assert late[: report.EXAMPLES] == [by_id[number] for number in found.worst]
 
 
+@given(
+    st.lists(st.integers(0, 50) | st.integers(0, 2**40), min_size=1, max_size=200),
+    st.integers(0, 100),
+    st.integers(1, 20),
+)
+def test_percentile_of_what_is_in_no_order_is_that_of_all_sorted(
+    values: list[int], percent: int, spread: int
+) -> None:
+    """Also where the sample misleads."""
+    with mock.patch.multiple(report, SAMPLE=10, SPREAD=spread):
+        found = report.ranked(array("q", values), percent)
+
+    assert percentile(sorted(values), percent) == found
+
+
 def test_worst_are_the_latest_of_all() -> None:
     """Twenty ids, the latest first, also when the lateness grows to the end."""
     spans = [make(n, 0, 50, delay_ns=0, first_byte_ns=n) for n in range(1, 31)]
@@ -434,7 +451,7 @@ def test_every_outcome_and_status_is_counted() -> None:
 
 def test_examples_of_an_outcome_are_the_first_across_batches() -> None:
     """At most 20 ids are kept of those that ended alike, however the stream was cut."""
-    with mock.patch.object(report, "BATCH", 7):
+    with mock.patch.object(report, "SIZE", 7):
         found = of(many(*[(number, number + 1) for number in range(50)]))
 
     assert tuple(span_id(1, number) for number in range(1, 21)) == found.replies[0].spans
@@ -466,7 +483,7 @@ def test_only_so_many_opening_requests_are_shown() -> None:
     """The examples are bounded, the connections are not."""
     spans = [make(n, n, n + 1, connection=n + 1, connection_request=1) for n in range(30)]
 
-    with mock.patch.object(report, "BATCH", 25):
+    with mock.patch.object(report, "SIZE", 25):
         found = of(spans)
 
     assert (30, 20, span_id(1, 19)) == (
@@ -645,7 +662,7 @@ def test_stream_is_read_once_and_a_batch_at_a_time() -> None:
             read.append(number)
             yield make(number, number, number + 1)
 
-    with mock.patch.object(report, "BATCH", 2):
+    with mock.patch.object(report, "SIZE", 2):
         found = build(stream(), run="demo", now_ns=NOW)
 
     assert (list(range(10)), 10) == (read, found.requests)

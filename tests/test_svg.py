@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import svg
+from app.columns import Columns
 from app.findings import Reading, reading
 from app.report import build
 from app.spans import Outcome, Span
@@ -104,7 +105,7 @@ def test_too_many_at_once_are_an_area_by_outcome(count: int) -> None:
     for span in spans[::5]:
         span.outcome, span.status = Outcome.CLIENT_GONE, None
     density = Density(read(spans).report)
-    density.add(spans)
+    density.add(Columns.of(spans))
     panel = Panel(read(spans[: svg.MOST_BARS]) if count < 5_000 else read(spans), density)
 
     picture = ET.fromstring(drawing([panel]))
@@ -143,8 +144,8 @@ def test_area_of_what_is_drawn_is_the_time_in_flight() -> None:
         span.outcome, span.status = Outcome.CLIENT_GONE, None
     report = read(spans).report
     density = Density(report)
-    density.add(spans[:200])
-    density.add(spans[200:])
+    density.add(Columns.of(spans[:200]))
+    density.add(Columns.of(spans[200:]))
 
     total = sum(map(sum, density.levels().values())) * report.makespan_ns / density.columns
 
