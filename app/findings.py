@@ -73,9 +73,13 @@ def findings(report: Report) -> tuple[Finding, ...]:
     """Everything to be said of the run, warnings first, else in the order of `CODES`."""
     found = {code: finding for code, find in FINDERS.items() if (finding := find(report))}
     for code, hidden in HIDES.items():
-        if code in found:
-            found.pop(hidden, None)
+        if code in found and hidden in found and not _is_graver(found[hidden], found[code]):
+            del found[hidden]
     return tuple(sorted(found.values(), key=lambda one: one.severity is Severity.NOTE))
+
+
+def _is_graver(one: Finding, other: Finding) -> bool:
+    return one.severity is Severity.WARN and other.severity is Severity.NOTE
 
 
 def worst(found: Iterable[Finding]) -> Severity | None:
@@ -397,22 +401,37 @@ def client_timeout(report: Report) -> Finding | None:
         return None
     sure = timeout.cause is Cause.TIMEOUT
     grave = sure and left >= 5 and left >= 0.01 * report.alone.count
-    ages = _between(timeout.low_ns, timeout.high_ns)
+    like_it = [one for one in report.evidence.hang_ups.shown if _has_age(one.age_ns, timeout)]
+    ages = _between(*_bounds([one.age_ns for one in like_it]))
     longest = report.evidence.longest_ns
     outlasted = f"; the longest answer it waited for took {length(longest)}" if longest else ""
     return Finding(
         "client_timeout",
         Severity.WARN if grave else Severity.NOTE,
-        f"{left:,} times the client hung up {ages} after asking{outlasted}. "
+        f"{_hang_ups(len(like_it), report)} {ages} after asking{outlasted}. "
         f"{_timeout_words(timeout, report) if sure else _stopped_words(timeout)}",
         "Set a timeout that fits this backend's slowest answer, or accept that whatever is slower "
         f"than {_timeout_length(timeout)} fails.",
-        tuple(one.span for one in report.evidence.hang_ups.shown if _has_age(one.age_ns, timeout)),
+        tuple(one.span for one in like_it),
     )
 
 
+def _hang_ups(like_it: int, report: Report) -> str:
+    """Four in five make a timeout, so there may be others, and only the first 10,000 are known."""
+    left, seen = report.cancellations.count, len(report.evidence.hang_ups.shown)
+    if like_it == left:
+        return f"{left:,} times the client hung up"
+    return f"The client hung up {left:,} times, {'at least ' * (seen < left)}{like_it:,} of them"
+
+
 def _has_age(age_ns: int, timeout: Timeout) -> bool:
-    return timeout.low_ns <= age_ns <= timeout.high_ns
+    """Whether it is in the window of four in five, or so near that it is of the same making."""
+    near_ns = max(5 * MILLISECOND, timeout.low_ns // 50)
+    return timeout.low_ns - near_ns <= age_ns <= timeout.high_ns + near_ns
+
+
+def _bounds(values: Sequence[int]) -> tuple[int, int]:
+    return min(values), max(values)
 
 
 def _between(low_ns: int, high_ns: int) -> str:
@@ -568,13 +587,14 @@ def retry_in_lockstep(report: Report) -> Finding | None:
         return None
     told = sum(retry.asked_ns is not None for retry in together) > len(together) / 2
     largest = max(steps, key=len)
-    gaps = sorted(retry.gap_ns for retry in largest)
+    back = [retry.failed_ns + retry.gap_ns for retry in largest]
     told_words = " Retry-After told all of them the same moment." if told else ""
     return Finding(
         "retry_in_lockstep",
         _unless_guessed(together, grave=not told),
         f"{len(largest):,} requests failed together and came back together, "
-        f"{length(_median(gaps))} later, within {length(gaps[-1] - gaps[0])} of each other; "
+        f"{length(_median(retry.gap_ns for retry in largest))} later, within "
+        f"{length(max(back) - min(back))} of each other; "
         f"{_times(len(steps)).lower()} in all. The load comes back as one blow."
         f"{told_words}{_guess(together)}",
         "Add jitter: wait a random time between 0 and the doubled pause"
@@ -618,23 +638,20 @@ def retry_after_ignored(report: Report) -> Finding | None:
     retries = report.retries
     if not retries.early_count:
         return None
-    gaps = [max(retry.gap_ns, 0) for retry in retries.early]
-    asked = max(retry.asked_ns or 0 for retry in retries.early)
+    # Only the first are known one by one: one of these is told of, for no range would be true.
+    example = max(retries.early, key=lambda retry: retry.early_ns)
     count, of = retries.early_count, retries.early_count + retries.obeyed
+    asked = "The one retry" if of == 1 else f"{count:,} of the {of:,} retries"
     return Finding(
         "retry_after_ignored",
         _unless_guessed(retries.early, grave=count > 1),
-        f"{count:,} of {of:,} answers with Retry-After (up to {length(asked)}) were followed by "
-        f"a retry {_apart(min(gaps), max(gaps))}.{_guess(retries.early)}",
+        f"{asked} that Retry-After asked to wait came too early, "
+        f"{'one of them ' * (count > 1)}after {length(max(example.gap_ns, 0))} instead of "
+        f"{length(example.asked_ns or 0)}.{_guess(retries.early)}",
         "Wait at least as long as the header says (urllib3, curl and go-retryablehttp do so by "
         "themselves; aiohttp-retry and Scrapy do not).",
         tuple(retry.span for retry in retries.early),
     )
-
-
-def _apart(low_ns: int, high_ns: int) -> str:
-    low, high = length(low_ns), length(high_ns)
-    return f"{low} after it" if low == high else f"{low} to {high} after it"
 
 
 def duplicate_in_flight(report: Report) -> Finding | None:
@@ -721,7 +738,7 @@ FINDERS: dict[str, Callable[[Report], Finding | None]] = {
 }
 CODES = tuple(FINDERS)
 
-# What the one finding says, the other would only say again, and worse.
+# What the one finding says, the other would only say again, and worse: unless it is but a note.
 HIDES = {
     "sequential": "starved",
     "starved": "concurrency_plateau",

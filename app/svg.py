@@ -24,7 +24,7 @@ MOST_LANES = 240
 MOST_NAMED = 500  # bars that say what they are when pointed at; more would make the file large
 COLUMNS = 480  # of the area
 
-WIDTH, LEFT, RIGHT = 1_000, 148, 24
+WIDTH, LEFT, RIGHT = 1_000, 188, 24
 PLOT = WIDTH - LEFT - RIGHT
 ROW, CURVE, AREA, LANES_HEIGHT = 20, 44, 260, 640
 LARGEST_LANE = 12

@@ -620,6 +620,19 @@ def test_three_hang_ups_of_one_age_are_noted() -> None:
     )
 
 
+def test_hang_ups_of_another_age_are_not_said_to_be_of_that_one() -> None:
+    """Four in five are enough for a timeout, and the sentence is true of those alone."""
+    requests = [Request(at, at + 2.001, gone()) for at in range(20)]
+    others = [Request(at, at + 0.5, gone()) for at in range(20, 23)]
+
+    found = of(report_of([*requests, *others, Request(30, 31)]), "client_timeout")
+
+    assert found is not None
+    assert "The client hung up 23 times, 20 of them about 2 s after asking" in (
+        found.sentence.replace("\xa0", " ")
+    )
+
+
 def test_timeout_of_a_whole_fan_out_may_as_well_be_a_stop() -> None:
     """That can't be told, and the note says so."""
     found = of(report_of([Request(0.001 * n, 5, gone()) for n in range(20)]), "client_timeout")
@@ -737,6 +750,33 @@ def test_retries_with_jitter_or_spread_failures_are_not_in_lockstep(make: Make) 
     is_quiet(make, "retry_in_lockstep")
 
 
+def test_note_on_few_retries_hides_no_lockstep() -> None:
+    """That their growth can't be judged yet does not make the blow any softer."""
+    once = TOGETHER | {"backend": Backend(1, constant(0.2))}
+
+    found = findings(_retries(Random(1), lambda _: 0.4, **once))
+
+    assert [("retry_in_lockstep", WARN), ("retry_without_backoff", NOTE)] == [
+        (one.code, one.severity) for one in found if one.code.startswith("retry")
+    ]
+
+
+def test_lockstep_tells_how_far_apart_the_retries_arrived() -> None:
+    """Even pauses carry over how far apart the failures had been."""
+    starts = iter(range(40))
+    found = of(
+        _retries(
+            Random(1),
+            lambda k: 2 ** (k - 1),
+            **(TOGETHER | {"begin": lambda: 0.001 * next(starts)}),
+        ),
+        "retry_in_lockstep",
+    )
+
+    assert found is not None
+    assert "within 39.4 ms of each other" in found.sentence.replace("\xa0", " ")
+
+
 def test_lockstep_that_retry_after_made_is_noted() -> None:
     """The cure is the same, the fault is not the client's alone."""
     found = of(_told_to_wait(Random(1)), "retry_in_lockstep")
@@ -800,7 +840,20 @@ def test_one_early_retry_is_noted() -> None:
 
     assert found is not None
     assert NOTE is found.severity
-    assert "1 of 1 answers with Retry-After (up to 1 s)" in found.sentence.replace("\xa0", " ")
+    assert "The one retry that Retry-After asked to wait came too early, after 501 ms instead " in (
+        found.sentence.replace("\xa0", " ")
+    )
+
+
+def test_of_many_early_retries_one_is_told_of() -> None:
+    """Those that are kept do not tell between what bounds the others lay."""
+    found = of(_asked(Random(1), lambda k: 0.1 * k, 5, keys=40), "retry_after_ignored")
+
+    assert found is not None
+    assert (
+        "80 of the 80 retries that Retry-After asked to wait came too early, one of them after "
+        "101 ms instead of 5 s."
+    ) == found.sentence.replace("\xa0", " ")
 
 
 # --- duplicate_in_flight -------------------------------------------------------------------------

@@ -76,6 +76,17 @@ def test_ten_requests_have_a_row_and_a_label_each() -> None:
     assert "1 · 200 · 1 s" in labels
 
 
+def test_longest_label_has_room_beside_the_bars() -> None:
+    """A label of the longest fault and a wait of minutes is not cut off at the edge."""
+    request = Request(0, 270, {"outcome": Outcome.FAULTED, "fault": "short_length"})
+    picture = drawn(read(spans_of([request] * svg.MOST_ROWS)))
+
+    labels = {one.text or "" for one in picture.iter(f"{SPACE}text")}
+    longest = "60 · short_length · 4:30 min"
+    assert longest in labels
+    assert len(longest) * 6.2 < svg.LEFT - 10  # as wide as browsers draw them, 12 pixels high
+
+
 def test_many_requests_are_packed_into_as_many_lanes_as_overlap() -> None:
     """Four hundred, forty at a time: forty lanes."""
     rng = Random(1)

@@ -21,6 +21,7 @@ import aiohttp
 import httpx
 import requests
 import tenacity
+import urllib3
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_S = 45
@@ -187,8 +188,13 @@ async def _hedge(aio: str) -> None:
 # --- retries -------------------------------------------------------------------------------------
 
 
-async def _retrying(aio: str, *, keys: int, attempts: int, **policy: object) -> None:
-    """Each key is tried so often by tenacity, and fails each time."""
+FAILING = "delay=50ms&status=503"
+
+
+async def _retrying(
+    aio: str, *, keys: int, attempts: int, backend: str = FAILING, **policy: object
+) -> None:
+    """Each key is tried by tenacity until it is served, and no more than so often."""
     async with aiohttp.ClientSession(raise_for_status=True) as session:
 
         async def ask(url: str) -> None:
@@ -199,7 +205,7 @@ async def _retrying(aio: str, *, keys: int, attempts: int, **policy: object) -> 
             with suppress(tenacity.RetryError):
                 await retry(_read, session, url)
 
-        urls = (f"{aio}&delay=50ms&status=503&key=order-{n}" for n in range(keys))
+        urls = (f"{aio}&{backend}&key=order-{n}" for n in range(keys))
         await asyncio.gather(*map(ask, urls))
 
 
@@ -211,6 +217,26 @@ _jittered = partial(
     _retrying, keys=12, attempts=4, wait=tenacity.wait_random_exponential(multiplier=0.3)
 )
 
+# Jitter and all, but never a look at the header.
+_deaf = partial(
+    _retrying, keys=8, attempts=3, wait=tenacity.wait_random_exponential(multiplier=0.2, max=0.5)
+)
+_deaf_to_fail = partial(_deaf, backend="delay=50ms&fail=2:429&retry_after=1")
+_deaf_to_rate = partial(_deaf, backend="delay=50ms&rate=4/s")
+_deaf_to_queue = partial(_deaf, backend="delay=200ms&capacity=1&queue=2")
+
+
+def _urllib3_retry(aio: str) -> None:
+    """Eight orders at a time, each tried again when `Retry-After` says."""
+    policy = urllib3.Retry(total=3, status_forcelist=[429, 503], backoff_factor=0.2)
+    pool = urllib3.PoolManager(maxsize=8, retries=policy)
+
+    def ask(number: int) -> int:
+        return pool.request("GET", f"{aio}&delay=50ms&rate=4/s&key=order-{number}").status
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        assert {200} == set(threads.map(ask, range(8)))
+
 
 # --- those who behave ----------------------------------------------------------------------------
 
@@ -218,6 +244,17 @@ _jittered = partial(
 async def _semaphore(aio: str) -> None:
     async with aiohttp.ClientSession() as session:
         await _bounded(partial(_read, session), _urls(aio, 100, "50-250ms"), 20)
+
+
+async def _kept_waiting(aio: str, *, delay: str, backend: str) -> None:
+    """A semaphore of eight, and a backend that is the slower of the two."""
+    async with aiohttp.ClientSession() as session:
+        urls = (f"{url}&{backend}" for url in _urls(aio, 40, delay))
+        await _bounded(partial(_read, session), urls, 8)
+
+
+_queued = partial(_kept_waiting, delay="20-80ms", backend="capacity=2")
+_held = partial(_kept_waiting, delay="5s", backend="barrier=4")
 
 
 async def _httpx_bounded(aio: str) -> None:
@@ -252,6 +289,21 @@ BAD = (
     Client("asyncio.timeout around calls", _running(_timeout), ("client_timeout", "wasted_work")),
     Client("tenacity without a wait", _running(_at_once), ("retry_without_backoff",)),
     Client("tenacity, exponential without jitter", _running(_in_step), ("retry_in_lockstep",)),
+    Client(
+        "tenacity, deaf to the Retry-After of fail",
+        _running(_deaf_to_fail),
+        ("retry_after_ignored",),
+    ),
+    Client(
+        "tenacity, deaf to the Retry-After of rate",
+        _running(_deaf_to_rate),
+        ("retry_after_ignored",),
+    ),
+    Client(
+        "tenacity, deaf to the Retry-After of a full queue",
+        _running(_deaf_to_queue),
+        ("retry_after_ignored",),
+    ),
     Client("a second attempt beside the first", _running(_hedge), ("duplicate_in_flight",)),
 )
 
@@ -260,4 +312,7 @@ GOOD = (
     Client("httpx, eight at a time", _running(_httpx_bounded)),
     Client("httpx, thirty at once", _running(_httpx_at_once)),
     Client("tenacity, exponential with full jitter", _running(_jittered)),
+    Client("urllib3's Retry, at a rate that is too fast", _urllib3_retry),
+    Client("a semaphore of 8 before a queue", _running(_queued)),
+    Client("a semaphore of 8 before a barrier", _running(_held)),
 )
