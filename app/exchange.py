@@ -262,7 +262,7 @@ class Exchange:
     @property
     def is_faulted(self) -> bool:
         """Whether the fault of the plan has begun: with its first byte, or with what has none."""
-        return self.plan.fault is not None and self.span.fault is not None
+        return self.plan.fault is not None and self.plan.fault == self.span.fault
 
     @property
     def has_hung_up(self) -> bool:

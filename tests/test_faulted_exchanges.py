@@ -578,6 +578,28 @@ def test_a_broken_reply_comes_after_its_limits(house: House) -> None:
     assert house.clock.now() == call.transport.rst_ns
 
 
+@pytest.mark.parametrize("fault", sorted(Fault))
+@pytest.mark.parametrize(
+    ("query", "limit", "status"),
+    [
+        ("rate=1/m&delay=9", "rate", 429),
+        ("capacity=1&queue=0&delay=9", "queue", 503),
+        ("barrier=3&delay=1", "barrier", 504),
+    ],
+)
+def test_who_is_refused_by_a_limit_met_no_fault(
+    house: House, query: str, limit: str, status: int, fault: Fault
+) -> None:
+    """Whatever the reply would have been: the refusal is sound, and the connection goes on."""
+    house.call(f"{query}&run=ci")
+    call = house.call(f"{query}&fault={fault}&run=ci")
+    house.clock.advance(SECOND)
+
+    assert limit == call.response["X-Dawdle-Fault"]
+    assert (Outcome.REJECTED, None, limit, status) == ended(call)
+    assert call.exchange.keep_alive
+
+
 def test_a_worker_is_free_once_its_reply_is_broken(house: House) -> None:
     """A silent one keeps it until it ends."""
     for fault in ("reset", "empty", "truncate"):
