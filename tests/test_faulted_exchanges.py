@@ -305,6 +305,28 @@ def test_who_would_fall_silent_while_the_service_stops_ends(
     assert [house.clock.now()] == idle
 
 
+@pytest.mark.parametrize(
+    ("query", "outcome", "fault"),
+    [
+        ("delay=2&fault=stall", Outcome.FAULTED, "stall"),
+        ("delay=20&drip=20&fault=truncate", Outcome.FAULTED, "truncate"),
+        ("delay=20&drip=20", Outcome.REJECTED, None),
+    ],
+)
+def test_a_reply_that_breaks_off_waits_for_nobody_to_read_it(
+    house: House, query: str, outcome: Outcome, fault: str | None
+) -> None:
+    """What the client has not taken by then it never gets; the span ends there, and says why."""
+    call = house.call(f"{query}&run=ci")
+    house.clock.advance(2 * SECOND)
+    call.transport.unsent = 1
+    house.runs.delete(call.exchange.run)
+
+    assert (outcome, "deleted", fault, 200) == ended(call)
+    assert call.transport.aborted
+    assert (0, set()) == (house.desk.waiting, house.desk.silent)
+
+
 def test_what_the_owner_cuts_off_when_all_is_over_ended_by_shutdown(house: House) -> None:
     """A client that leaves by then counts as cut off, as everywhere."""
     call = house.call("delay=1&drip=2&fault=short_length")
