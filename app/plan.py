@@ -405,7 +405,7 @@ def _without_sense(knobs: Knobs) -> Impossible:
 
 def _against_barrier(knobs: Knobs) -> Iterator[str]:
     if not isinstance(knobs.delay, Fixed):
-        yield f"can wait no longer than one delay says, and {knobs.delay} is not one; use 30s"
+        yield f"can wait no longer than one delay says, and {knobs.delay} is not one; use delay=30s"
     if knobs.drip:
         yield f"leaves no delay to spread {knobs.drip} writes over; leave out drip"
     if knobs.capacity is not None and knobs.capacity < (knobs.barrier or 0):
