@@ -152,7 +152,7 @@ class Body:
     The body of a request, read and counted while the request waits.
 
     Not only to count it: a connection whose bytes nobody reads does not notice that its client
-    has left.
+    has left. Once a fault has begun, the reply is what the fault makes of it, whatever comes.
     """
 
     def __init__(self, request: web.Request, exchange: Exchange) -> None:
@@ -195,7 +195,7 @@ class Body:
         self._check(span.bytes_in)
 
     def _check(self, length: int) -> None:
-        if length > self._most:
+        if length > self._most and not self._exchange.is_faulted:
             raise Problem(
                 "body-too-large",
                 f"the body is larger than {self._most} bytes; send less (max_body)",

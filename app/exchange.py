@@ -39,6 +39,9 @@ class Transport(faults.Wire, Protocol):
     def write(self, data: bytes, /) -> None:
         """Send the bytes, now or as soon as the peer reads."""
 
+    def get_write_buffer_size(self) -> int:
+        """How many of them the kernel does not have yet."""
+
 
 class Request(NamedTuple):
     """What the owner of a connection read of one request; equal bytes give equal requests."""
@@ -262,7 +265,7 @@ class Exchange:
     @property
     def is_faulted(self) -> bool:
         """Whether the fault of the plan has begun: with its first byte, or with what has none."""
-        return self.plan.fault is not None and self.span.fault is not None
+        return self.plan.fault is not None and self.plan.fault == self.span.fault
 
     @property
     def has_hung_up(self) -> bool:
@@ -349,9 +352,19 @@ class Exchange:
             if self.span.first_byte_ns is None:
                 self._refuse(problem)
             else:  # too late for a word
-                self.keep_alive = False
+                self._break_off()
         finally:
             self._end()
+
+    def _break_off(self) -> None:
+        """Leave the reply as it is; where the client does not read even that, cut it off."""
+        self.keep_alive = False
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            on_end = self._on_end
+            self.finish()
+            self._cut_off()
+            if on_end is not None:
+                on_end()
 
     def _cut_off(self) -> None:
         if self._transport is not None:

@@ -7,7 +7,7 @@ knobs into a `Plan`. Both are pure: no clock, no counting, no network.
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -221,12 +221,15 @@ class Planner:
         *,
         delay: str = "1-30",
         profiles: Mapping[str, Mapping[str, str]] | None = None,
+        built_in: Container[str] = (),
         profile: str | None = None,
     ) -> None:
         """
         Check the defaults and every profile, so that no request can meet a broken one.
 
-        *delay* and *profile* are for requests that ask for none.
+        *delay* and *profile* are for requests that ask for none. Those *profiles* that are
+        *built_in* nobody here has asked for: one that the limits exclude is refused when it is
+        chosen, and not before.
 
         Raises:
             BadValue: the default delay is not one.
@@ -234,12 +237,21 @@ class Planner:
         """
         self.limits = limits
         self._default = delays.parse(delay, max_delay_ns=limits.max_delay_ns)
-        self.profiles = {
-            name: self._profile(name, texts) for name, texts in (profiles or {}).items()
-        }
+        self.profiles: dict[str, dict[str, Any]] = {}
+        self._excluded: dict[str, str] = {}  # and why
+        for name, texts in (profiles or {}).items():
+            self._admit(name, texts, is_built_in=name in built_in)
         self._default_profile = profile
         self._complete({})
         self._kept = lru_cache(maxsize=PARSED_KEPT)(self._read)
+
+    def _admit(self, name: str, texts: Mapping[str, str], *, is_built_in: bool) -> None:
+        try:
+            self.profiles[name] = self._profile(name, texts)
+        except Problem as problem:
+            if not is_built_in:
+                raise
+            self._excluded[name] = problem.detail
 
     def _profile(self, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
         """The values of a profile; a refusal names the table as a TOML file writes it."""
@@ -311,6 +323,8 @@ class Planner:
         return Knobs(**({"delay": default} | values))
 
     def _preset(self, name: str, code: str) -> dict[str, Any]:
+        if name in self._excluded:
+            raise Problem("bad-knob", self._excluded[name], "profile")
         if name not in self.profiles:
             known = ", ".join(sorted(self.profiles))
             raise Problem(
@@ -391,7 +405,7 @@ def _without_sense(knobs: Knobs) -> Impossible:
 
 def _against_barrier(knobs: Knobs) -> Iterator[str]:
     if not isinstance(knobs.delay, Fixed):
-        yield f"can wait no longer than one delay says, and {knobs.delay} is not one; use 30s"
+        yield f"can wait no longer than one delay says, and {knobs.delay} is not one; use delay=30s"
     if knobs.drip:
         yield f"leaves no delay to spread {knobs.drip} writes over; leave out drip"
     if knobs.capacity is not None and knobs.capacity < (knobs.barrier or 0):

@@ -13,18 +13,24 @@ MOST_PLANS = 1_000  # drawn while everybody else waits: some 10 ms
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Plans number *first* and on, and how soon they can be done *concurrency* at a time."""
+    """
+    Plans number *first* and on, and how soon they can be done *concurrency* at a time.
+
+    By as many workers as there are, where `capacity` limits them.
+    """
 
     first: int
     concurrency: int
     time_scale: float
     plans: tuple[Plan, ...]
+    capacity: int | None = None
 
     @property
     def lower_bound_ns(self) -> int:
         """The shortest makespan of these plans, in real time (planned x time scale)."""
         delays = [round(plan.delay_ns * self.time_scale) for plan in self.plans]
-        return lower_bound_ns(max(delays), sum(delays), self.concurrency)
+        at_once = min(self.concurrency, self.capacity or self.concurrency)
+        return lower_bound_ns(max(delays), sum(delays), at_once)
 
 
 def preview(planner: Planner, query: str, *, time_scale: float) -> Preview:
@@ -43,7 +49,7 @@ def preview(planner: Planner, query: str, *, time_scale: float) -> Preview:
     concurrency = _number(given, "concurrency", default=1, least=1)
     knobs = planner.knobs(given)
     plans = tuple(_plan(planner, knobs, number) for number in range(first, first + count))
-    return Preview(first, concurrency, time_scale, plans)
+    return Preview(first, concurrency, time_scale, plans, knobs.capacity)
 
 
 def _number(

@@ -1,6 +1,7 @@
 """Profiles: named presets of knobs, built in or from a TOML file."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ def load(path: Path | None) -> dict[str, dict[str, str]]:
         Fatal: the file can't be read, or is not of that form; names file, table and key.
     """
     return BUILT_IN | (_read(path) if path else {})
+
+
+def built_in(loaded: Mapping[str, Mapping[str, str]]) -> set[str]:
+    """The names of those profiles that no file has brought or replaced."""
+    return {name for name, texts in BUILT_IN.items() if loaded.get(name) is texts}
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:

@@ -96,7 +96,11 @@ def _planner(settings: Settings) -> Planner:
     presets = profiles.load(settings.profiles)
     try:
         return Planner(
-            limits, delay=settings.delay, profiles=presets, profile=settings.default_profile
+            limits,
+            delay=settings.delay,
+            profiles=presets,
+            built_in=profiles.built_in(presets),
+            profile=settings.default_profile,
         )
     except BadValue as error:
         raise Fatal(f"delay {settings.delay}: {error}") from None

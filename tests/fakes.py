@@ -78,6 +78,7 @@ class FakeTransport:
     def __init__(self, clock: ManualClock) -> None:
         self.writes: list[tuple[int, bytes]] = []  # (moment, bytes)
         self.aborted = False
+        self.unsent = 0  # bytes that the peer does not read
         self.fin_ns: int | None = None  # when our side was closed
         self.rst_ns: int | None = None  # when the connection was reset
         self._lingers = True
@@ -85,6 +86,9 @@ class FakeTransport:
 
     def write(self, data: bytes, /) -> None:
         self.writes.append((self._clock.now(), data))
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def abort(self) -> None:
         self.aborted = True

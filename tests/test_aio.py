@@ -31,6 +31,7 @@ from tests.service import (
     parts,
     raw,
     spans,
+    until_idle,
     until_waiting,
 )
 
@@ -475,6 +476,29 @@ async def test_chunked_body_past_the_limit_is_refused_while_it_comes(start: Star
     span = await only_span(client)
     assert ("rejected", 65) == (span["outcome"], span["bytes_in"])
     writer.close()
+
+
+@pytest.mark.parametrize(("fault", "status"), [("hang", None), ("stall", 200)])
+async def test_body_past_the_limit_does_not_end_a_silence(
+    start: Start, fault: str, status: int | None
+) -> None:
+    """The fault has begun, and is the reply; the body is read on, to see the client leave."""
+    client = await start(max_body="64")
+    desk, feed = app_of(client)[keys.DESK], app_of(client)[keys.FEED]
+    _, writer = await asyncio.open_connection(client.host, client.port)
+    head = b"POST /aio?delay=0&fault=%s HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+    writer.write(head % fault.encode() + CLOSE)
+    while not desk.silent:
+        await feed.wait(feed.position)
+
+    writer.write(b"41\r\n" + b"x" * 65 + b"\r\n")
+    await writer.drain()
+    writer.close()
+    await until_idle(client)
+
+    span = await only_span(client)
+    assert ("faulted", "client", status) == (span["outcome"], span["ended_by"], span["status"])
+    assert 65 == span["bytes_in"]
 
 
 async def test_chunk_that_breaks_later_does_not_take_the_reply_away(client: Client) -> None:

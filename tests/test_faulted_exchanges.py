@@ -305,6 +305,28 @@ def test_who_would_fall_silent_while_the_service_stops_ends(
     assert [house.clock.now()] == idle
 
 
+@pytest.mark.parametrize(
+    ("query", "outcome", "fault"),
+    [
+        ("delay=2&fault=stall", Outcome.FAULTED, "stall"),
+        ("delay=20&drip=20&fault=truncate", Outcome.FAULTED, "truncate"),
+        ("delay=20&drip=20", Outcome.REJECTED, None),
+    ],
+)
+def test_a_reply_that_breaks_off_waits_for_nobody_to_read_it(
+    house: House, query: str, outcome: Outcome, fault: str | None
+) -> None:
+    """What the client has not taken by then it never gets; the span ends there, and says why."""
+    call = house.call(f"{query}&run=ci")
+    house.clock.advance(2 * SECOND)
+    call.transport.unsent = 1
+    house.runs.delete(call.exchange.run)
+
+    assert (outcome, "deleted", fault, 200) == ended(call)
+    assert call.transport.aborted
+    assert (0, set()) == (house.desk.waiting, house.desk.silent)
+
+
 def test_what_the_owner_cuts_off_when_all_is_over_ended_by_shutdown(house: House) -> None:
     """A client that leaves by then counts as cut off, as everywhere."""
     call = house.call("delay=1&drip=2&fault=short_length")
@@ -576,6 +598,28 @@ def test_a_broken_reply_comes_after_its_limits(house: House) -> None:
 
     assert (Outcome.FAULTED, None, "reset", None) == ended(call)
     assert house.clock.now() == call.transport.rst_ns
+
+
+@pytest.mark.parametrize("fault", sorted(Fault))
+@pytest.mark.parametrize(
+    ("query", "limit", "status"),
+    [
+        ("rate=1/m&delay=9", "rate", 429),
+        ("capacity=1&queue=0&delay=9", "queue", 503),
+        ("barrier=3&delay=1", "barrier", 504),
+    ],
+)
+def test_who_is_refused_by_a_limit_met_no_fault(
+    house: House, query: str, limit: str, status: int, fault: Fault
+) -> None:
+    """Whatever the reply would have been: the refusal is sound, and the connection goes on."""
+    house.call(f"{query}&run=ci")
+    call = house.call(f"{query}&fault={fault}&run=ci")
+    house.clock.advance(SECOND)
+
+    assert limit == call.response["X-Dawdle-Fault"]
+    assert (Outcome.REJECTED, None, limit, status) == ended(call)
+    assert call.exchange.keep_alive
 
 
 def test_a_worker_is_free_once_its_reply_is_broken(house: House) -> None:

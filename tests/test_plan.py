@@ -388,7 +388,7 @@ def test_an_unknown_profile_in_the_path_is_not_found(
         (
             Asked("barrier=3&delay=1-3"),
             "barrier",
-            "barrier=3 can wait no longer than one delay says, and 1-3s is not one; use 30s",
+            "barrier=3 can wait no longer than one delay says, and 1-3s is not one; use delay=30s",
         ),
         (Asked("barrier=3&delay=5s:1"), "barrier", "and 5s:1 is not one"),
         (Asked("barrier=3&drip=4"), "barrier", "leaves no delay to spread 4 writes over"),

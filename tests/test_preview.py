@@ -145,6 +145,24 @@ def test_no_schedule_beats_the_lower_bound(
     assert max(real) == Preview(0, len(plans), time_scale, plans).lower_bound_ns
 
 
+@pytest.mark.parametrize(
+    ("query", "bound_s"),
+    [
+        ("concurrency=4", 5),
+        ("concurrency=4&capacity=2", 10),
+        ("concurrency=2&capacity=4", 10),
+        ("capacity=4", 20),
+    ],
+)
+def test_no_more_are_served_at_once_than_there_are_workers(
+    planner: Planner, query: str, bound_s: int
+) -> None:
+    """However many a client sends."""
+    ahead = preview(planner, f"delay=5&n=4&{query}", time_scale=1)
+
+    assert bound_s * 10**9 == ahead.lower_bound_ns
+
+
 def test_a_preview_as_json(planner: Planner) -> None:
     """Delays as in the replies, before the time scale; the lower bound after it."""
     ahead = preview(

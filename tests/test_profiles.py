@@ -37,6 +37,34 @@ def test_a_built_in_profile_is_valid(name: str) -> None:
     assert planner.read(Asked(profile=name)) != planner.read(Asked())
 
 
+def test_a_built_in_profile_that_the_limits_exclude_is_refused_when_it_is_chosen() -> None:
+    """A server of short delays starts all the same: nobody there has asked for it."""
+    short = Limits(max_delay_ns=10**9, max_size=1 << 20)
+    loaded = profiles.load(None)
+    planner = Planner(short, delay="1", profiles=loaded, built_in=profiles.built_in(loaded))
+
+    assert planner.read(Asked(profile="flaky")) == planner.read(Asked("profile=flaky"))
+    for asked in (Asked(profile="slow-tail"), Asked("profile=slow-tail")):
+        with pytest.raises(Problem, match=r"^\[profiles\.slow-tail\] delay: 2s .* 1s") as refusal:
+            planner.read(asked)
+        assert ("bad-knob", "profile") == (refusal.value.code, refusal.value.parameter)
+
+
+def test_a_file_s_profile_of_a_built_in_name_is_held_to_the_limits(path: Path) -> None:
+    """Whoever wrote it wants to hear at once."""
+    path.write_text("[profiles.slow-tail]\ndelay = '2s'\n")
+    loaded = profiles.load(path)
+
+    assert {"flaky", "overloaded", "brownout"} == profiles.built_in(loaded)
+    with pytest.raises(Problem, match="slow-tail"):
+        Planner(
+            Limits(max_delay_ns=10**9, max_size=1 << 20),
+            delay="1",
+            profiles=loaded,
+            built_in=profiles.built_in(loaded),
+        )
+
+
 def test_a_file_adds_profiles(path: Path) -> None:
     """Texts, whole numbers and numbers, as a URL would write them."""
     path.write_text("[profiles.a]\ndelay = '1-3'\nstatus = 503\n[profiles.b]\ndelay = 0.25\n")

@@ -51,6 +51,15 @@ async def test_equal_random_gives_equal_delays(
     assert drawn[0] == drawn[1]
 
 
+def test_a_server_of_short_delays_starts(tmp_path: Path) -> None:
+    """Though not all built-in profiles fit it; to choose such a one for everybody is a mistake."""
+    short = {"max_delay": "1s", "delay": "1"}
+    create_app(choose(tmp_path, **short))
+
+    with pytest.raises(Fatal, match=r"^default_profile slow-tail: .* stay within 1s"):
+        create_app(choose(tmp_path, **short, default_profile="slow-tail"))
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
