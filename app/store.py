@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from app.columns import READ_BATCH, Column, Columns, as_spans, joined
+from app.columns import READ_BATCH, Column, Columns, joined
 from app.database import Database, StoreError, one_number, open_database, unusable
 from app.spans import FIELDS, Kind, Outcome, Span
 
@@ -251,12 +251,6 @@ class Store:
     async def runs(self) -> list[StoredRun]:
         """Every run, in the order they were made."""
         return await self._database.read(RUNS, (), lambda _cursor, row: StoredRun(*row))
-
-    def spans(
-        self, run: str, *, after_id: int = 0, batch: int = READ_BATCH
-    ) -> AsyncIterator[list[Span]]:
-        """The stored spans of a run as `columns` has them, in lists."""
-        return as_spans(self.columns(run, after_id=after_id, batch=batch))
 
     async def columns(
         self, run: str, *, after_id: int = 0, batch: int = READ_BATCH
