@@ -7,7 +7,7 @@ and a list of numbers takes a tenth of the time that objects take to be made.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, pairwise, repeat
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -118,12 +118,6 @@ def joined(parts: Iterable[Columns]) -> Columns:
     if all(one.ids[-1] < next_one.ids[0] for one, next_one in pairwise(some)):
         return whole
     return whole.at(sorted(range(len(whole)), key=whole.ids.__getitem__))
-
-
-async def as_spans(parts: AsyncIterator[Columns]) -> AsyncIterator[list[Span]]:
-    """The same as spans, a list for each part."""
-    async for part in parts:
-        yield part.spans()
 
 
 _values: Callable[[Span], tuple[object, ...]] = attrgetter(*FIELDS)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from itertools import chain
 from operator import attrgetter
 
-from app.columns import READ_BATCH, Columns, as_spans, joined
+from app.columns import READ_BATCH, Columns, joined
 from app.database import StoreError
 from app.spans import Span, span_id
 from app.store import Loss, Store, StoredRun
@@ -132,12 +132,6 @@ class Journal:
         self._batch_losses.pop(run, None)
 
     # --- reading ---------------------------------------------------------------------------------
-
-    def spans(
-        self, run: str, live: Callable[[], Iterable[Span]] = tuple
-    ) -> AsyncIterator[list[Span]]:
-        """The spans of a run as `columns` has them, in lists."""
-        return as_spans(self.columns(run, live))
 
     def columns(
         self, run: str, live: Callable[[], Iterable[Span]] = tuple

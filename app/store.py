@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from app.columns import READ_BATCH, Column, Columns, as_spans, joined
+from app.columns import READ_BATCH, Column, Columns, joined
 from app.database import Database, StoreError, one_number, open_database, unusable
 from app.spans import FIELDS, Kind, Outcome, Span
 
@@ -252,12 +252,6 @@ class Store:
         """Every run, in the order they were made."""
         return await self._database.read(RUNS, (), lambda _cursor, row: StoredRun(*row))
 
-    def spans(
-        self, run: str, *, after_id: int = 0, batch: int = READ_BATCH
-    ) -> AsyncIterator[list[Span]]:
-        """The stored spans of a run as `columns` has them, in lists."""
-        return as_spans(self.columns(run, after_id=after_id, batch=batch))
-
     async def columns(
         self, run: str, *, after_id: int = 0, batch: int = READ_BATCH
     ) -> AsyncIterator[Columns]:
@@ -295,8 +289,15 @@ def _page(run: str, spans: list[Span]) -> Page:
     spans.sort(key=_by_id)
     first, last = spans[0], spans[-1]
     columns = Columns.of(spans).fields
-    text = _json({name: columns[name] for name in _COLUMNS})
+    text = _written({name: columns[name] for name in _COLUMNS})
     return Page(run, first.id, len(spans), first.arrival_ns, last.arrival_ns, text)
+
+
+def _written(page: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(page).decode()
+    except orjson.JSONEncodeError:  # what is no Unicode: see above
+        return _json(page)
 
 
 def _runs(

@@ -3,6 +3,7 @@ What a report and the exports of a run cost, per 100,000 spans, and whether memo
 
     python -m bench.report                    a million spans: some two minutes
     python -m bench.report --spans 200000     fewer
+    python -m bench.report --row "report with findings"
 
 The spans go through a real database, and each row reads them anew, as a request to the service
 does. Time is that of this process's CPU; memory is the most that Python's allocator held beyond
@@ -146,8 +147,8 @@ async def _most_bytes(row: Row, store: Store, count: int) -> int:
     return peak
 
 
-async def measure(count: int) -> None:
-    """Fill a database, then print the table."""
+async def measure(count: int, wanted: list[str]) -> None:
+    """Fill a database, then print the table, or the *wanted* rows of it."""
     with tempfile.TemporaryDirectory() as folder:
         store = await open_store(Path(folder, "dawdle.sqlite3"))
         try:
@@ -158,6 +159,8 @@ async def measure(count: int) -> None:
             print("| | CPU per 100,000 spans, s | memory at 1 % of them, MB | at 10 %, MB |")
             print("|---|---:|---:|---:|")
             for name, row in rows(store).items():
+                if wanted and name not in wanted:
+                    continue
                 begun = time.process_time()
                 await row(store.columns(RUN))
                 took = (time.process_time() - begun) * 100_000 / count
@@ -175,9 +178,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--spans", type=int, default=1_000_000, help="in the run")
+    parser.add_argument("--row", action="append", default=[], help="this row alone; repeatable")
     gc.freeze()
     gc.set_threshold(700, 10, 1_000_000)  # as the service has it
-    asyncio.run(measure(parser.parse_args().spans))
+    options = parser.parse_args()
+    asyncio.run(measure(options.spans, options.row))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
+from app.columns import Columns
 from app.errors import Problem
 from app.exchange import Desk, Exchange, Request
 from app.plan import Asked, Limits, Planner
@@ -155,6 +156,12 @@ def make_span(sequence: int = 1, run: str = "demo", **changes: object) -> Span:
         "http_version": "1.1",
     }
     return Span(**(values | changes))  # type: ignore[arg-type]  # fields of several types
+
+
+async def as_spans(parts: AsyncIterator[Columns]) -> AsyncIterator[list[Span]]:
+    """The same as spans, a list for each part."""
+    async for part in parts:
+        yield part.spans()
 
 
 def make_runs(

@@ -15,6 +15,7 @@ from app.database import StoreError
 from app.journal import Journal
 from app.spans import Kind, Outcome, Span
 from app.store import Loss, Store, StoredRun, open_store
+from tests.fakes import as_spans
 
 
 def span(number: int, run: str = "ci-1", **values: object) -> Span:
@@ -125,7 +126,7 @@ async def flush(journal: Journal) -> None:
 
 
 async def read(journal: Journal, run: str = "ci-1", live: Iterable[Span] = ()) -> list[Span]:
-    return [one async for found in journal.spans(run, lambda: live) for one in found]
+    return [one async for found in as_spans(journal.columns(run, lambda: live)) for one in found]
 
 
 async def ids(journal: Journal, run: str = "ci-1", live: Iterable[Span] = ()) -> list[int]:
@@ -612,7 +613,7 @@ async def test_what_arrives_after_the_call_is_left_out() -> None:
     journal.add(span(1))
     journal.add(span(2))
     await flush(journal)
-    reading = journal.spans("ci-1")
+    reading = as_spans(journal.columns("ci-1"))
     journal.add(span(3))
     await flush(journal)
 
@@ -626,7 +627,7 @@ async def test_waiting_spans_come_in_bounded_lists(monkeypatch: pytest.MonkeyPat
     for number in range(1, 6):
         journal.add(span(number))
 
-    lists = [[one.id for one in found] async for found in journal.spans("ci-1")]
+    lists = [[one.id for one in found] async for found in as_spans(journal.columns("ci-1"))]
 
     assert [[1, 2], [3, 4], [5]] == lists
 
@@ -658,7 +659,7 @@ async def test_every_arrival_comes_exactly_once_in_its_newest_state(
     for action in before:
         await step(action)
     expected = [one.id for one in arrived]
-    reading = journal.spans("ci-1", in_flight.values)
+    reading = as_spans(journal.columns("ci-1", in_flight.values))
     found: list[tuple[int, Outcome]] = []
     newest: list[tuple[int, Outcome]] = []
 

@@ -20,6 +20,7 @@ from app.database import StoreError
 from app.errors import Fatal
 from app.spans import Kind, Outcome, Span, span_id
 from app.store import BLOCK_BITS, MIGRATIONS, Loss, Store, StoredRun, open_store
+from tests.fakes import as_spans
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ async def save_each(store: Store, *spans: Span) -> None:
 
 
 async def read(store: Store, run: str = "ci-1", **options: int) -> list[Span]:
-    return [span async for batch in store.spans(run, **options) for span in batch]
+    return [span async for batch in as_spans(store.columns(run, **options)) for span in batch]
 
 
 # --- opening -------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ async def test_page_is_json_by_columns(store: Store, path: Path) -> None:
 
     expected = (
         '{"id":[7696581394435],"kind":"websocket","method":"POST",'
-        '"target":"/aio?\\u043a\\u043b\\u044e\\u0447=1","arrival_ns":1700000000000000000,'
+        '"target":"/aio?ключ=1","arrival_ns":1700000000000000000,'
         '"key":"k","attempt":2,"connection":3,"connection_request":4,"http_version":"1.1",'
         '"user_agent":"curl","in_flight":5,"queue_wait_ns":6,"barrier_wait_ns":7,"delay_ns":8,'
         '"time_scale":0.01,"drip":9,"wait_begun_ns":10,"first_byte_ns":11,"last_byte_ns":12,'
@@ -214,7 +215,7 @@ async def test_field_that_a_page_does_not_know_has_its_default(store: Store, pat
         database.execute("UPDATE pages SET spans = json_remove(spans, '$.bytes_in')")
         database.commit()
 
-    assert [[span(1, status=200)]] == [batch async for batch in store.spans("ci-1")]
+    assert [[span(1, status=200)]] == [batch async for batch in as_spans(store.columns("ci-1"))]
 
 
 async def test_pages_can_be_searched_with_sql(store: Store, path: Path) -> None:
@@ -327,7 +328,7 @@ async def test_whatever_ended_when_is_read_in_order_and_once(
     found = {
         run: [
             one.id
-            async for part in store.spans(run, after_id=after_id, batch=batch)
+            async for part in as_spans(store.columns(run, after_id=after_id, batch=batch))
             for one in part
         ]
         for run in "ab"
@@ -377,7 +378,7 @@ async def test_lists_are_bounded_and_lose_nothing(store: Store, batch: int) -> N
     await store.save([span(number) for number in (1, 3, 4)])
     await store.save([span(2)])
 
-    lists = [found async for found in store.spans("ci-1", batch=batch)]
+    lists = [found async for found in as_spans(store.columns("ci-1", batch=batch))]
 
     assert max(map(len, lists)) <= batch
     assert [1, 2, 3, 4] == [one.id for found in lists for one in found]
@@ -408,7 +409,7 @@ async def test_small_pages_are_read_many_at_once(
         return await read_pages(*arguments)
 
     monkeypatch.setattr(store._database, "read", count)
-    found = [one.id async for part in store.spans("ci-1", batch=4) for one in part]
+    found = [one.id async for part in as_spans(store.columns("ci-1", batch=4)) for one in part]
 
     assert list(range(1, 10)) == found
     assert 4 == reads  # 4, 4, 1 and nothing more
@@ -422,7 +423,7 @@ async def test_unknown_run_has_no_spans(store: Store) -> None:
 async def test_slow_reader_holds_no_snapshot(store: Store, path: Path) -> None:
     """Between two lists nothing is open, so the log can be checkpointed whole and cut."""
     await store.save([span(number) for number in range(1, 5)])
-    reading = store.spans("ci-1", batch=2)
+    reading = as_spans(store.columns("ci-1", batch=2))
     await anext(reading)
     await store.save([span(5)])
 
@@ -546,7 +547,7 @@ async def test_sweep_takes_what_is_deleted_in_chunks_and_nothing_else(
 async def test_reader_of_a_deleted_run_never_sees_its_namesake(store: Store) -> None:
     """A list read before and one read after a deletion are not of two different runs."""
     await save_each(store, *(span(number) for number in range(1, 6)))
-    reading = store.spans("ci-1", batch=1)
+    reading = as_spans(store.columns("ci-1", batch=1))
     first = await anext(reading)
     await store.delete_run("ci-1")
     while await store.sweep():
@@ -560,7 +561,7 @@ async def test_reader_of_a_deleted_run_never_sees_its_namesake(store: Store) -> 
 async def test_reader_sees_what_a_trim_leaves(store: Store) -> None:
     """What leaves while it is read comes or not; the rest comes in order, once."""
     await save_each(store, *(span(number) for number in range(1, 7)))
-    reading = store.spans("ci-1", batch=1)
+    reading = as_spans(store.columns("ci-1", batch=1))
     await anext(reading)
     await store.trim("ci-1", 4)
 
@@ -570,7 +571,7 @@ async def test_reader_sees_what_a_trim_leaves(store: Store) -> None:
 async def test_page_saved_while_reading_does_not_disturb_the_order(store: Store) -> None:
     """What is saved meanwhile comes in its place or not at all."""
     await save_each(store, span(10), span(20), span(30))
-    reading = store.spans("ci-1", batch=1)
+    reading = as_spans(store.columns("ci-1", batch=1))
     first = await anext(reading)
     await store.save([span(5), span(40)])
     await store.save([span(25), span(35)])
