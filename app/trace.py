@@ -84,6 +84,8 @@ def _phases(span: Span, end_ns: int) -> Iterator[tuple[str, int, int]]:
         return
     queued_ns = min(span.arrival_ns + span.queue_wait_ns, end_ns)
     met_ns = min(queued_ns + span.barrier_wait_ns, end_ns)
+    if span.end_ns is None and span.wait_begun_ns is None:
+        met_ns = end_ns  # past the queue, if there was one, and still at the barrier
     replied_ns = min(max(span.first_byte_ns or end_ns, met_ns), end_ns)
     moments = (span.arrival_ns, queued_ns, met_ns, replied_ns, end_ns)
     for name, begun_ns, over_ns in zip(

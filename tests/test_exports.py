@@ -246,6 +246,17 @@ def test_phases_are_nested_in_their_request() -> None:
     ]
 
 
+def test_who_is_still_at_the_barrier_has_no_delay_yet() -> None:
+    """What holds a request that is past the queue and does not wait yet is the barrier."""
+    span = make_span(1, arrival_ns=BEGIN, queue_wait_ns=SECOND)
+
+    _, *phases = complete(events(span))
+
+    assert [("queue", 0, 1e6), ("barrier", 1e6, 59e6)] == [
+        (phase["name"], phase["ts"], phase["dur"]) for phase in phases
+    ]
+
+
 def test_threads_and_the_process_have_names() -> None:
     """So that a reader of the trace knows what a lane is."""
     names = [event["args"]["name"] for event in events(ended()) if event["ph"] == "M"]
