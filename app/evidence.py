@@ -107,7 +107,7 @@ class HangUps:
 
     shown: tuple[HangUp, ...] = ()
     counted: int = 0  # those the sums are of
-    spent_ns: int = 0  # arrival to end
+    spent_ns: int = 0  # wait begun to end
     to_come_ns: int = 0  # what was still planned
     examples: tuple[int, ...] = ()  # of those counted
     after_first: int = 0  # arrivals after the first hang-up
@@ -334,11 +334,12 @@ class AgentFold:
 
 
 class _Left(NamedTuple):
-    """A client that left, and what was still planned for it."""
+    """A client that left, what was done for it and what was still planned."""
 
     end_ns: int
     arrival_ns: int
     span: int
+    spent_ns: int
     to_come_ns: int
 
 
@@ -393,7 +394,7 @@ class HangUpFold:
     def _count(self, left: list[_Left]) -> None:
         for one in left:
             self._counted += 1
-            self._spent_ns += one.end_ns - one.arrival_ns
+            self._spent_ns += one.spent_ns
             self._to_come_ns += one.to_come_ns
             if len(self._named) < self._examples:
                 self._named.append(one.span)
@@ -415,7 +416,9 @@ class HangUpFold:
 def _left(batch: Batch, place: int) -> _Left:
     end_ns, begun_ns = batch.ends[place], batch.begun[place]
     due_ns = end_ns if begun_ns is None else begun_ns + (batch.planned[place] or 0)
-    return _Left(end_ns, batch.arrivals[place], batch.ids[place], max(due_ns - end_ns, 0))
+    spent_ns = 0 if begun_ns is None else max(end_ns - begun_ns, 0)  # a queue is no work
+    to_come_ns = max(due_ns - end_ns, 0)
+    return _Left(end_ns, batch.arrivals[place], batch.ids[place], spent_ns, to_come_ns)
 
 
 def _raced(end_ns: int, completed: Iterable[list[int]]) -> bool:

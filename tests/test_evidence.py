@@ -188,6 +188,20 @@ def test_hang_ups_at_the_end_of_a_run_are_not_counted() -> None:
     assert (span_id(1, 1),) == hang_ups.examples
 
 
+def test_time_in_a_queue_is_no_work_that_was_wasted() -> None:
+    """A second of the wait counts, and none of the one who had not begun it."""
+    second = 10**9
+    requests = [
+        Request(0, 3, gone(wait_begun_ns=BEGIN + 2 * second)),
+        Request(0, 3, gone(wait_begun_ns=None)),
+        Request(4, 5),
+    ]
+
+    hang_ups = report_of(requests).evidence.hang_ups
+
+    assert (2, second) == (hang_ups.counted, hang_ups.spent_ns)
+
+
 def test_connections_are_followed_at_the_beginning_of_a_run_alone() -> None:
     """What a pool does, it does at once."""
     rng = Random(1)
