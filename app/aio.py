@@ -29,18 +29,19 @@ async def aio(request: web.Request) -> web.StreamResponse:
         return preflight(request)
     app, transport = request.app, request.transport
     place = app[keys.CONNECTIONS].request(transport) if transport else (0, 0)
-    exchange = app[keys.DESK].arrive(_read(request), *place)
+    exchange = app[keys.DESK].arrive(read(request), *place)
     with exchange:
         if transport is None:  # the client left before its turn came
             exchange.abandon()
         else:
             await _wait(exchange, request, transport)
-            if not await _flush(request, transport):
+            if not await flush(request, transport):
                 exchange.abandon()
     return Written(exchange)
 
 
-def _read(request: web.Request) -> Request:
+def read(request: web.Request) -> Request:
+    """What the desk wants to know of a request that aiohttp has read."""
     return understand(
         request.method,
         request.raw_path,
@@ -232,7 +233,7 @@ class Written(web.StreamResponse):
         self._body_length = exchange.span.bytes_out
 
 
-async def _flush(request: web.Request, transport: asyncio.Transport) -> bool:
+async def flush(request: web.Request, transport: asyncio.Transport) -> bool:
     """Wait until the kernel has all bytes: only then is a reply complete. False if it never is."""
     if transport.get_write_buffer_size():
         with suppress(ConnectionError):

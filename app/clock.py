@@ -46,6 +46,18 @@ class Clock(Protocol):
         """Call *callback* once, when `now()` has reached *due_ns* and not before."""
 
 
+async def until(clock: Clock, due_ns: int) -> None:
+    """Return when that moment has come, and not before."""
+    if due_ns <= clock.now():
+        return
+    rung = asyncio.Event()
+    alarm = clock.call_at(due_ns, rung.set)
+    try:
+        await rung.wait()
+    finally:
+        alarm.cancel()
+
+
 class Timers(Protocol):
     """The part of an event loop that a wait needs."""
 

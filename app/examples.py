@@ -18,7 +18,7 @@ from pathlib import Path
 
 from app import assets, grammar, runner
 from app.errors import BadValue, Fatal
-from app.remote import remote
+from app.remote import DEFAULT_URL, remote
 
 # The chapters, and in each the examples from the first step on.
 COURSE: Mapping[str, Sequence[str]] = {
@@ -39,7 +39,6 @@ COURSE: Mapping[str, Sequence[str]] = {
     "All together": ("page_titles",),
 }  # fmt: skip
 
-DEFAULT_URL = "http://127.0.0.1:3000"
 LONGEST_LOOK_S = 5.0  # for a server to answer there
 LARGEST_SCALE = 10.0  # as for the setting time_scale
 NOTHING_ASKED = {"requests": "0.."}

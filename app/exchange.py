@@ -23,7 +23,7 @@ from app.passage import Passage
 from app.plan import Asked, Knobs, Ordinal, Plan, Planner, draw, draws_for
 from app.recorder import Recorder
 from app.reply import whole_seconds_ns
-from app.runs import Run, Runs
+from app.runs import Run, Runs, Waiting
 from app.spans import Kind, Outcome, Span
 
 NO_PLAN = Plan(delay_ns=0)
@@ -92,7 +92,7 @@ class Desk:
         self.waiting = 0
         self.stopping = False  # what is new is refused
         self.over = False  # what waited was dismissed: whoever is cut off now, we did it
-        self.silent: set[Exchange] = set()  # whose fault is never to end by itself
+        self.silent: set[Waiting] = set()  # whose fault is never to end by itself
         self.longest_silence_ns = planner.limits.max_delay_ns
         self._on_idle: Callable[[], None] = lambda: None
         self._random = random
@@ -105,8 +105,8 @@ class Desk:
         """
         self.stopping = True
         self._on_idle = on_idle
-        for exchange in list(self.silent):
-            exchange.dismiss(_stopping())
+        for waiting in list(self.silent):
+            waiting.dismiss(_stopping())
         if not self.waiting:
             on_idle()
 

@@ -245,10 +245,11 @@ def stream_fault(text: str) -> StreamFault:
         BadValue: the fault is unknown or needs a frame to break, or BYTES are no size.
     """
     name, at, size = text.partition("@")
-    kind = fault(name)
-    if kind not in OF_STREAMS:
-        raise BadValue(
-            f"{name} breaks replies of HTTP, and this is a plain stream; "
-            f"use one of {', '.join(OF_STREAMS)}"
+    if name not in OF_STREAMS:
+        why = (
+            "breaks replies of HTTP, and this is a plain stream"
+            if name in set(Fault)
+            else "is not a fault"
         )
-    return StreamFault(kind, grammar.size(size) if at else 0)
+        raise BadValue(f"{quoted(name)} {why}; use one of {', '.join(OF_STREAMS)}")
+    return StreamFault(Fault(name), grammar.size(size) if at else 0)

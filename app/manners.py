@@ -13,16 +13,9 @@ from app import delays, faults, grammar
 from app.delays import Delay, Draws, Fixed
 from app.errors import BadValue
 from app.faults import StreamFault
-from app.grammar import NANOSECONDS, quoted
+from app.grammar import NANOSECONDS, Rate, quoted
 
 _RATE = re.compile(r"(.*)/([sm])", re.DOTALL)
-
-
-class Rate(NamedTuple):
-    """So many bytes in so many nanoseconds."""
-
-    size: int
-    period_ns: int
 
 
 class Manner(NamedTuple):
@@ -118,17 +111,17 @@ class Schedule:
 
     def length_ns(self, size: int) -> int:
         """How long that many bytes take at the rate, rounded up."""
-        return 0 if self.rate is None else -(-size * self.rate.period_ns // self.rate.size)
+        return 0 if self.rate is None else -(-size * self.rate.period_ns // self.rate.count)
 
     def bytes_in(self, passed_ns: int) -> int:
         """How many bytes go out in so much time, where there is a rate."""
-        return 0 if self.rate is None else passed_ns * self.rate.size // self.rate.period_ns
+        return 0 if self.rate is None else passed_ns * self.rate.count // self.rate.period_ns
 
 
 def _scaled(rate: Rate | None, time_scale: float) -> Rate | None:
     if rate is None or not round(rate.period_ns * time_scale):
         return None
-    return Rate(rate.size, round(rate.period_ns * time_scale))
+    return Rate(rate.count, round(rate.period_ns * time_scale))
 
 
 class Line:

@@ -12,6 +12,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, InvalidURL, NonHt
 from app.errors import Fatal
 from app.grammar import quoted
 
+DEFAULT_URL = "http://127.0.0.1:3000"  # where a Dawdle on this machine is, unless told otherwise
 CONNECT_S = 10.0
 LONGEST_ANSWER_S = 330.0  # a check may wait 300 s
 LONGEST_SILENCE_S = 60.0  # of a stream of events, which is pinged every 15 s
@@ -104,7 +105,7 @@ class Remote:
             yield
         except (InvalidURL, NonHttpUrlClientError):
             raise Fatal(
-                f"{quoted(self._url)} is not an HTTP URL; write one such as http://127.0.0.1:3000"
+                f"{quoted(self._url)} is not an HTTP URL; write one such as {DEFAULT_URL}"
             ) from None
         except (ClientError, TimeoutError, ValueError) as error:
             raise Fatal(

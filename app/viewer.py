@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.console import show, verdict_text, width
-from app.remote import Remote, remote
+from app.remote import DEFAULT_URL, Remote, remote
 
 FAILED = 1  # exit status when a check fails
-DEFAULT_URL = "http://127.0.0.1:3000"
 LOOKS_APART_S = 0.5  # while watching; and no more than a fifth of the time goes into looking
 
 REPORT_FORMATS = ("text", "json", "svg", "har", "trace")

@@ -4,15 +4,14 @@ import asyncio
 import re
 import struct
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from aiohttp import HttpVersion10, HttpVersion11, WSCloseCode, WSMsgType, web
+from aiohttp import HttpVersion11, WSCloseCode, WSMsgType, web
 
-from app import faults, grammar, keys, manners
-from app.aio import is_preflight, preflight, understand
-from app.clock import Clock
+from app import faults, keys, labels, manners
+from app.aio import is_preflight, preflight, read
+from app.clock import until
 from app.echoes import (
     BROKEN,
     DONE,
@@ -28,18 +27,14 @@ from app.echoes import (
     Ending,
 )
 from app.errors import BadValue, Problem
-from app.exchange import Request
 from app.faults import GARBAGE, Fault
 from app.grammar import quoted
 from app.manners import Manner
-from app.plan import Asked
 from app.responses import problem_reply
 from app.runs import Run
 from app.spans import Kind, Outcome, Span
 
-# Knobs that name something; they stand in headers of their own, too.
-NAMES: dict[str, Callable[[str], str]] = {"run": grammar.run_name, "key": grammar.key}
-KNOBS = (*manners.KNOBS, *NAMES)
+KNOBS = (*manners.KNOBS, *labels.NAMES)
 CLOSING_S = 5.0  # for a peer to answer our close (RFC 6455 section 7.1.1)
 
 KEY = "Sec-WebSocket-Key"
@@ -70,7 +65,7 @@ async def websocket_echo(request: web.Request) -> web.StreamResponse:
         wanted = _ask(request)
         _check(request, echoes)
     except Problem as problem:
-        name = request.app[keys.PLANNER].find_run(_read(request).asked)
+        name = request.app[keys.PLANNER].find_run(read(request).asked)
         return _refuse(request, *_arrive(request, name), problem)
     place = _arrive(request, wanted.run, wanted.key)
     return await Visit(request, *place, wanted.manner).serve()
@@ -87,57 +82,15 @@ class Wanted(NamedTuple):
     key: str | None
 
 
-def _read(request: web.Request) -> Request:
-    return understand(
-        request.method,
-        request.raw_path,
-        request.headers,
-        http_version="1.0" if request.version == HttpVersion10 else "1.1",
-        keep_alive=False,
-        profile=None,
-    )
-
-
 def _ask(request: web.Request) -> Wanted:
-    """The knobs of query and header; the header beats the query."""
-    asked = _read(request).asked
-    texts = _texts(asked.query, "query") | _header(asked)
-    names = {name: _name(name, texts.pop(name, None)) for name in NAMES}
+    """The knobs of query and header."""
+    texts = labels.texts(read(request).asked, KNOBS)
+    names = labels.take(texts)
     try:
         manner = manners.read(texts, max_delay_ns=request.app[keys.ECHOES].max_delay_ns)
     except BadValue as error:
         raise Problem("bad-knob", f"{error.parameter}: {error}", error.parameter) from None
-    return Wanted(manner, **names)
-
-
-def _name(name: str, text: str | None) -> str | None:
-    try:
-        return None if text is None else NAMES[name](text)
-    except BadValue as error:
-        raise Problem("bad-knob", f"{name}: {error}", name) from None
-
-
-def _header(asked: Asked) -> dict[str, str]:
-    texts = _texts(asked.header or "", "X-Dawdle header")
-    for name, text in (("run", asked.run), ("key", asked.key)):
-        if text is None:
-            continue
-        if name in texts:
-            raise Problem("bad-knob", f"{name} is given twice; once is enough", name)
-        texts[name] = text
-    return texts
-
-
-def _texts(text: str, where: str) -> dict[str, str]:
-    try:
-        pairs = dict(grammar.pairs(text))
-    except BadValue as error:
-        raise Problem("bad-query", f"in the {where}, {error}", error.parameter) from None
-    for name in pairs:
-        if name not in KNOBS:
-            near = grammar.nearest(name, KNOBS)
-            raise Problem("unknown-knob", f"{quoted(name)} is not a knob here; {near}", name)
-    return pairs
+    return Wanted(manner, *names)
 
 
 def _check(request: web.Request, echoes: Echoes) -> None:
@@ -169,7 +122,7 @@ def _arrive(request: web.Request, name: str | None, key: str | None = None) -> t
     echoes = request.app[keys.ECHOES]
     now_ns = echoes.clock.now()
     run = echoes.runs.unnamed(now_ns) if name is None else echoes.runs.named(name, now_ns)
-    transport, told = request.transport, _read(request)
+    transport, told = request.transport, read(request)
     connection, ordinal = echoes.connections.request(transport) if transport else (0, 0)
     span = echoes.recorder.open(
         run,
@@ -407,7 +360,7 @@ class Visit:
             self._room.set()  # whoever waits for it must not wait for us
 
     async def _send(self, piece: Piece) -> None:
-        await _until(self._echoes.clock, piece.due_ns)
+        await until(self._echoes.clock, piece.due_ns)
         await self._strike_if_due(len(piece.data))
         if self._struck is None:
             await self._ws.send_frame(piece.data, piece.kind)
@@ -524,15 +477,3 @@ def _protocols(request: web.Request) -> list[str]:
     """Those that the peer offers; aiohttp takes the first, since an echo speaks any."""
     offered = request.headers.get("Sec-WebSocket-Protocol", "")
     return [name for name in map(str.strip, offered.split(",")) if _TOKEN.fullmatch(name)]
-
-
-async def _until(clock: Clock, due_ns: int) -> None:
-    """Return when it is due."""
-    if due_ns <= clock.now():
-        return
-    rung = asyncio.Event()
-    alarm = clock.call_at(due_ns, rung.set)
-    try:
-        await rung.wait()
-    finally:
-        alarm.cancel()

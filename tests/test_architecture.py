@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "delays": {"errors", "grammar"},
     "profiles": {"errors", "grammar"},
     "plan": {"errors", "grammar", "delays", "faults"},
+    "labels": {"errors", "grammar", "plan"},
     "manners": {"errors", "grammar", "delays", "faults"},
     "words": set(),
     "clients": set(),
@@ -198,10 +199,14 @@ ALLOWED: dict[str, set[str]] = {
     "protection": {"errors", "grammar", "keys", "reply", "responses"},
     "aio": {"errors", "grammar", "keys", "exchange", "plan"},
     "websocket": {
-        "errors", "clock", "grammar", "faults", "manners", "plan", "spans", "runs", "exchange",
-        "echoes", "keys", "responses", "aio",
+        "errors", "clock", "grammar", "faults", "labels", "manners", "spans", "runs", "echoes",
+        "keys", "responses", "aio",
     },
-    "delivery": {"keys", "site"},
+    "visits": {
+        "errors", "clock", "grammar", "faults", "labels", "spans", "runs", "exchange", "keys",
+        "responses", "aio",
+    },
+    "delivery": {"clock", "faults", "site", "aio", "visits"},
     "titles.web": {
         "errors", "grammar", "keys", "responses", "protection", "titles.options",
         "titles.results", "titles.job", "titles.jobs", "titles.orders", "titles.exports",
@@ -246,8 +251,8 @@ SYNCHRONOUS = (
     "titles.breaker", "titles.schedule", "titles.window", "titles.intake",
 )  # fmt: skip
 KNOWS_AIOHTTP_WEB = {
-    "keys", "responses", "protection", "aio", "websocket", "delivery", "titles.web", "web",
-    "server",
+    "keys", "responses", "protection", "aio", "websocket", "visits", "delivery", "titles.web",
+    "web", "server",
 }  # fmt: skip
 KNOWS_TIME = {"clock"}
 WRITES_TIME = {"logs"}

@@ -12,6 +12,7 @@ import pytest
 
 from app import cli, examples, runner
 from app.examples import Example, Wish
+from app.remote import DEFAULT_URL
 from app.server import serving
 from app.settings import load
 from tests.live.process import environment
@@ -188,7 +189,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     [
         (Wish("lock", False, None, "http://a"), {"DAWDLE_URL": "http://b"}, True, "http://a"),
         (Wish("lock", False, None, None), {"DAWDLE_URL": "http://b"}, True, "http://b"),
-        (Wish("lock", False, None, None), {}, True, examples.DEFAULT_URL),
+        (Wish("lock", False, None, None), {}, True, DEFAULT_URL),
         (Wish("lock", False, None, None), {}, False, None),
         (Wish("lock", False, "0.1", None), {"DAWDLE_URL": "http://b"}, True, None),
     ],

@@ -259,3 +259,11 @@ def test_stream_faults_that_are_none(text: str) -> None:
     """BYTES are a size, FAULT is a fault."""
     with pytest.raises(BadValue, match="is not a"):
         stream_fault(text)
+
+
+def test_only_faults_that_are_possible_are_proposed() -> None:
+    """Else the remedy would be refused in turn."""
+    with pytest.raises(BadValue) as caught:
+        stream_fault("nope")
+
+    assert "'nope' is not a fault; use one of reset, empty, garbage, hang" == str(caught.value)

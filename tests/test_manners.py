@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from app import manners
 from app.errors import BadValue
 from app.faults import Fault, StreamFault
-from app.manners import PLAIN, Line, Manner, Rate, Schedule, rate
+from app.grammar import Rate
+from app.manners import PLAIN, Line, Manner, Schedule, rate
 from app.plan import RandomDraws
 from tests.fakes import BEGIN, MILLISECOND, SECOND
 

@@ -12,6 +12,7 @@ import webencodings
 
 from app import delivery
 from app.clock import SystemClock
+from app.faults import GARBAGE
 from app.site import PAGES, Declared, Delivery, body_of, headers_of
 from app.titles.fetch import Fetcher
 from app.titles.results import Result
@@ -209,7 +210,7 @@ async def test_endless_page_goes_on_until_its_end(
 
 async def test_garbage_is_no_http(client: Client) -> None:
     """As from a server of something else."""
-    assert delivery.GARBAGE == await raw_or_reset(client, delivered(Delivery.GARBAGE))
+    assert GARBAGE == await raw_or_reset(client, delivered(Delivery.GARBAGE))
 
 
 async def test_reset_breaks_the_connection(client: Client) -> None:

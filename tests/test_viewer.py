@@ -7,7 +7,7 @@ import pytest
 
 from app import viewer
 from app.errors import Fatal
-from app.remote import Remote
+from app.remote import DEFAULT_URL, Remote
 from app.viewer import Question
 
 URL = "http://127.0.0.1"
@@ -97,7 +97,7 @@ def test_comparison_is_printed(capsys: pytest.CaptureFixture[str], written: str)
     [
         ("http://a", {"DAWDLE_URL": "http://b"}, "http://a"),
         (None, {"DAWDLE_URL": "http://b"}, "http://b"),
-        (None, {}, viewer.DEFAULT_URL),
+        (None, {}, DEFAULT_URL),
     ],
 )
 def test_the_server_is_the_one_that_was_named(

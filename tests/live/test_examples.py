@@ -4,7 +4,6 @@ Every example, run as a user runs it, against one real server at a twentieth of 
 What it prints is held against its docstring, and what its client did against the run's report.
 """
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -23,8 +22,6 @@ pytestmark = pytest.mark.live
 
 SCALE = "0.05"
 FILES = sorted(examples.path_of("semaphore").parent.glob("[!_]*.py"))
-
-HAS_FINDINGS = importlib.util.find_spec("app.findings") is not None
 
 # What the report of an example's run must keep; `--before` is the other way.
 CHECKS = {
@@ -65,10 +62,9 @@ CHECKS = {
     "subprocess_pipes --before": "requests=3&peak=1",
     "legacy_coroutine": "requests=2&peak=2",
     "legacy_coroutine --before": "requests=2&peak=2",
+    "page_titles": "requests=6&connections=2&completed=6",
+    "page_titles --before": "requests=6&connections=6&completed=6",
 }
-
-# Asks for pages, which are no requests of a run.
-LEAVES_NO_RUN = {"page_titles", "page_titles --before"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +152,6 @@ def warnings_of(server: Dawdle, run: str) -> set[str]:
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 def test_an_example_does_and_prints_what_it_says(way: Way, server: Dawdle, tmp_path: Path) -> None:
     """Its lines are those of its docstring, its run keeps the checks, and nothing went wrong."""
-    if way.name in LEAVES_NO_RUN and server.get("/site/1").status == 404:
-        pytest.skip("this server has no demonstration site")
     run = way.name.replace(" --", "-")
     where = (server.url,) if way.example.needs_server else ("--scale", SCALE)
 
@@ -170,7 +164,7 @@ def test_an_example_does_and_prints_what_it_says(way: Way, server: Dawdle, tmp_p
     assert bool(done.stderr) == (way.name == "forgotten_await --before"), done.stderr
     if way.name in CHECKS:
         assert [] == broken(server, run, CHECKS[way.name])
-    if way.name in CHECKS and HAS_FINDINGS and "requests=0" not in CHECKS[way.name]:
+    if "requests=0" not in CHECKS.get(way.name, "requests=0"):
         found = warnings_of(server, run)
         assert way.findings <= found if way.is_before else found <= way.findings
 
@@ -179,7 +173,7 @@ def test_every_way_that_asks_the_server_has_its_checks() -> None:
     """A new example says what its run must look like."""
     asking = {way.name for way in WAYS if way.example.needs_server}
 
-    assert asking == set(CHECKS) | LEAVES_NO_RUN
+    assert asking == set(CHECKS)
 
 
 def test_the_pool_of_processes_uses_two(tmp_path: Path) -> None:
