@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import compress, islice, pairwise
-from operator import sub
+from operator import attrgetter, sub
 from typing import NamedTuple
 
 from app.batch import Batch
@@ -111,6 +111,7 @@ class HangUps:
     to_come_ns: int = 0  # what was still planned
     examples: tuple[int, ...] = ()  # of those counted
     after_first: int = 0  # arrivals after the first hang-up
+    left: int = 0  # all, with those who gave up on a `hang` or `stall`
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +351,7 @@ class HangUpFold:
         self._examples = examples
         self._shown: list[HangUp] = []
         self._recent: list[_Left] = []  # nothing has arrived after these yet
-        self._counted = self._spent_ns = self._to_come_ns = 0
+        self._left = self._counted = self._spent_ns = self._to_come_ns = 0
         self._named: list[int] = []
         self._first_ns = math.inf
         self._after_first = 0
@@ -359,8 +360,11 @@ class HangUpFold:
 
     def add(self, batch: Batch) -> None:
         """Take the next requests of the run."""
-        if places := batch.places(Outcome.CLIENT_GONE):
-            self._take([_left(batch, place) for place in places], batch)
+        gone = [_left(batch, place) for place in batch.places(Outcome.CLIENT_GONE)]
+        given_up = [_left(batch, place) for place in _given_up(batch)]
+        if gone or given_up:
+            self._recent += gone
+            self._show(sorted(gone + given_up, key=attrgetter("span")), batch)
         if self._first_ns != math.inf:
             arrivals = batch.arrivals
             self._after_first += len(arrivals) - bisect_right(arrivals, self._first_ns)
@@ -368,9 +372,9 @@ class HangUpFold:
             self._settle(batch.arrivals[-1])
         self._before = batch
 
-    def _take(self, left: list[_Left], batch: Batch) -> None:
+    def _show(self, left: list[_Left], batch: Batch) -> None:
+        self._left += len(left)
         self._first_ns = min(self._first_ns, *(one.end_ns for one in left))
-        self._recent += left
         if len(self._shown) >= MOST_HANG_UPS:
             return
         before = self._completed_ends(self._before) if self._before else []
@@ -410,7 +414,15 @@ class HangUpFold:
             self._to_come_ns,
             tuple(self._named),
             self._after_first,
+            self._left,
         )
+
+
+def _given_up(batch: Batch) -> list[int]:
+    """Where those are that met a silence made on purpose, and hung up: an age, but no waste."""
+    places = batch.places(Outcome.FAULTED)
+    ended_by = batch["ended_by"] if places else []
+    return [place for place in places if ended_by[place] == "client"]
 
 
 def _left(batch: Batch, place: int) -> _Left:

@@ -394,9 +394,10 @@ def client_timeout(report: Report) -> Finding | None:
 
     What makes an age is said in `timeouts.infer`. Warns from 5 hang-ups that are 1 % of all
     requests; fewer are noted from 3 on, and so are those which began together and ended the run,
-    for a client that was stopped looks the same.
+    for a client that was stopped looks the same. To give up on `hang` or `stall` shows the age,
+    and is no reason to warn.
     """
-    timeout, left = inferred(report), report.cancellations.count
+    timeout, left = inferred(report), report.cancellations.count  # without those who gave up
     if timeout is None or not timeout.is_timeout:
         return None
     sure = timeout.cause is Cause.TIMEOUT
@@ -418,7 +419,7 @@ def client_timeout(report: Report) -> Finding | None:
 
 def _hang_ups(like_it: int, report: Report) -> str:
     """Four in five make a timeout, so there may be others, and only the first 10,000 are known."""
-    left, seen = report.cancellations.count, len(report.evidence.hang_ups.shown)
+    left, seen = report.evidence.hang_ups.left, len(report.evidence.hang_ups.shown)
     if like_it == left:
         return f"{left:,} times the client hung up"
     return f"The client hung up {left:,} times, {'at least ' * (seen < left)}{like_it:,} of them"

@@ -606,6 +606,22 @@ def test_hang_ups_for_other_reasons_are_no_timeout(make: Make) -> None:
     is_quiet(make, "client_timeout")
 
 
+def test_who_gives_up_on_a_silence_made_on_purpose_tells_its_timeout() -> None:
+    """It did what it should: nothing to warn of. What the cap ended has no age."""
+    silent: dict[str, object] = {"outcome": Outcome.FAULTED, "fault": "hang", "status": None}
+    given_up = [Request(at, at + 2.001, silent | {"ended_by": "client"}) for at in range(8)]
+    capped = [Request(at, at + 9, silent | {"ended_by": "cap"}) for at in range(8)]
+    others = [Request(at + 0.5, at + 1.2) for at in range(12)]
+
+    report = report_of(given_up + capped + others)
+    found = of(report, "client_timeout")
+
+    assert found is not None
+    assert (NOTE, 8) == (found.severity, len(found.spans))
+    assert found.sentence.startswith("8 times the client hung up")
+    assert of(report, "wasted_work") is None
+
+
 def test_three_hang_ups_of_one_age_are_noted() -> None:
     """Between three and four there is a number, and no certainty."""
     requests = [Request(at, at + 2.001, gone()) for at in (1.4, 3.4, 6.4)]
